@@ -1,0 +1,38 @@
+"""Program: what was learned, or what was learned elsewhere and wrapped.
+
+Explanation, evidence and diff see only this protocol, so a policy, a forecaster and a foreign model are
+explained, judged and compared by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Schema
+from pellucid.core.task import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Blocks = dict[str, Tensor]  # field -> (n, width): encoded, ready to be mixed row by row
+
+
+@runtime_checkable
+class Program(Protocol):
+    """Encoded once, called many times."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    @property
+    def tasks(self) -> Mapping[str, Task]: ...
+
+    def encode(self, rows: Rows) -> Blocks:
+        """Raw rows to blocks, one per field: shape (n, width). Never again per coalition."""
+        ...
+
+    def __call__(self, blocks: Blocks, task: str) -> Tensor:
+        """Outputs in the program's own units, shape (n, k), k = len(tasks[task].outputs). No gradients kept."""
+        ...

@@ -1,0 +1,98 @@
+"""Schema: the named, typed, unit-bearing inputs and outputs of a program.
+
+The players of an explanation are fields of the schema, or named column groups of a field (the lags of a
+series), never one-hot columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+from pellucid.core.errors import SchemaError, nearest
+
+FieldKind = Literal["numeric", "category", "boolean", "series"]
+
+
+class Player(NamedTuple):
+    """One player of an explanation: some columns of one field's block."""
+
+    name: str
+    field: str
+    columns: slice  # slice(None) for the whole field
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named input or output.
+
+    Args:
+        name: unique within the schema.
+        kind: how it is encoded.
+        width: values per row: 1, or the number of lags of a series (newest first).
+        unit: of the raw values, e.g. "log return", "EUR".
+        description: one line for a person.
+        categories: the known values of a category, in code order.
+        groups: for a series, named lag ranges [(label, start, stop)] that are players of their own.
+    """
+
+    name: str
+    kind: FieldKind = "numeric"
+    width: int = 1
+    unit: str = ""
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    groups: tuple[tuple[str, int, int], ...] = ()
+
+    def players(self, grain: Literal["field", "group"] = "group") -> list[Player]:
+        """This field as one player, or as one player per lag group."""
+        if grain == "field" or not self.groups:
+            return [Player(self.name, self.name, slice(None))]
+        return [Player(f"{self.name}[{label}]", self.name, slice(a, b)) for label, a, b in self.groups]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The inputs of a program, and the outputs of each of its tasks."""
+
+    inputs: tuple[Field, ...]
+    outputs: dict[str, tuple[Field, ...]]
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.inputs:
+            if field.name == name:
+                return field
+        raise self.unknown(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.inputs)
+
+    def unknown(self, name: str, where: str = "schema") -> SchemaError:
+        """The error for a field that does not exist."""
+        return SchemaError(
+            f"no field '{name}'; the program's inputs are {', '.join(self.names)}.",
+            where=where,
+            mend=nearest(name, self.names) or "use one of the names above",
+        )
+
+    def players(self, fields: tuple[str, ...], grain: Literal["field", "group"] = "group") -> list[Player]:
+        """The players of an explanation over `fields`, in schema order."""
+        return [player for name in fields for player in self[name].players(grain)]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "inputs": [asdict(field) for field in self.inputs],
+            "outputs": {task: [asdict(field) for field in fields] for task, fields in self.outputs.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Schema:
+        def field(raw: dict[str, Any]) -> Field:
+            groups = tuple((str(label), int(a), int(b)) for label, a, b in raw["groups"])
+            return Field(**{**raw, "categories": tuple(raw["categories"]), "groups": groups})
+
+        return cls(
+            tuple(field(raw) for raw in data["inputs"]),
+            {task: tuple(field(raw) for raw in fields) for task, fields in data["outputs"].items()},
+        )

@@ -1,0 +1,46 @@
+"""Task: what is to be learned, declared.
+
+A task names its metric and baselines as strings that `pellucid.evidence` resolves, so that a task can be
+written down, compared and stored without any code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+TaskKind = Literal["classify", "regress", "forecast", "volatility", "control"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A declared task.
+
+    Args:
+        name: unique within the program; the heads of the network and the outputs of the schema bear it.
+        kind: `classify`, `regress`; `forecast` (quantiles of the next log-return); `volatility` (log-variance
+            of the next `horizon` days); `control` (a policy for an environment).
+        inputs: names of the schema's fields that this task reads.
+        outputs: names of the columns that the program returns for this task, in order.
+        unit: unit of the outputs, printed wherever they are ("logit", "log return", ...).
+        metric: name in `pellucid.evidence.metrics.ALL`; every metric is a per-row loss, lower is better.
+        baselines: names in `pellucid.evidence.baselines.ALL`.
+        options: what the kind needs besides (quantiles, horizon, environment id, classes, ...). JSON only.
+    """
+
+    name: str
+    kind: TaskKind
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    unit: str
+    metric: str
+    baselines: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Task:
+        lists = {key: tuple(raw[key]) for key in ("inputs", "outputs", "baselines")}
+        return cls(**{**raw, **lists})
