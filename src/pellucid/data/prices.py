@@ -1,0 +1,325 @@
+"""Daily prices: read, checked, and cut into causal windows.
+
+Every feature of day t uses days up to and including t only; the statistics that scale a feature are rolling,
+never fitted on the whole series. Targets look ahead and are NaN where the future is not there yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+
+from pellucid.core.errors import DataError, nearest, require
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Field
+
+Array = npt.NDArray[np.float64]
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+NAMED = ("sp500", "nasdaq", "planted", "random_walk")
+LIMIT = 100.0  # fields are clipped to +-LIMIT: a day beyond it is a broken series, not information
+_SIGMA_FLOOR = 1e-8  # daily log-return; keeps a constant series finite
+_SQUARE_FLOOR = 1e-10  # (1 bp)^2 / 100: keeps log(0) out of the risk target
+_SHOWN = 20  # problems printed of one file
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """Checked daily prices of one asset.
+
+    Args:
+        asset: name used in row keys, e.g. "SP500".
+        frame: columns open, high, low, close, volume (float64), index `date` strictly increasing.
+    """
+
+    asset: str
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def dates(self) -> npt.NDArray[np.datetime64]:
+        return self.frame.index.to_numpy().astype("datetime64[D]")
+
+    def column(self, name: str) -> Array:
+        return self.frame[name].to_numpy(dtype=np.float64)
+
+
+def load_prices(source: str | Path, *, start: str | None = None, end: str | None = None) -> PriceTable:
+    """Prices by name or from a file.
+
+    Args:
+        source: "sp500" or "nasdaq" (1999-2018, read at run time from the `arch` package), "planted" or
+            "random_walk" (simulated, 5031 days; "planted:3" is seed 3), or the path of a CSV or Parquet file with
+            the columns date, open, high, low, close, volume (any case; others are ignored).
+        start: first date kept, inclusive, "YYYY-MM-DD".
+        end: last date kept, inclusive.
+    Raises:
+        DataError: the file is missing, empty or wrong; every problem is listed with its line or date.
+        MissingExtra: `sp500` or `nasdaq` without the extra `finance`.
+    """
+    name, _, seed = str(source).partition(":")
+    if name in ("sp500", "nasdaq") and not seed:
+        table = PriceTable(name.upper(), _check(_from_arch(name), str(source), by_line=False))
+    elif name in ("planted", "random_walk"):
+        table = _simulated(name, seed)
+    else:
+        path = Path(source)
+        table = PriceTable(path.stem.upper(), _read(path))
+    return _between(table, start, end, str(source))
+
+
+def windows(table: PriceTable, window: int = 20, scale_days: int = 250, horizon: int = 5) -> Rows:
+    """One row per decision day t (after the close of t), newest lag first.
+
+    Fields: `return` (n, window) log-returns over sigma_t; `range` (n, window) log(high/low) over its rolling mean,
+    minus 1; `volume` (n, window) log volume as a rolling z-score; `level` (n, 1) log sigma_t. sigma_t is the standard
+    deviation of the `scale_days` log-returns up to and including day t. A day without volume (0) repeats the last
+    known one, because vendors write 0 for "not recorded"; before the first known volume it counts as 1.
+
+    Args:
+        table: checked prices.
+        window: lags per row, at most `scale_days`.
+        scale_days: days of the rolling statistics.
+        horizon: days of the risk target.
+    Returns:
+        Rows with targets `forecast` (log-return t -> t+1) and `risk` (log mean squared log-return of days
+        t+1..t+horizon), extra `sigma`, `close`, `simple_return` (realised on day t), times = dates.
+    Raises:
+        DataError: fewer rows than scale_days + window + horizon, or window > scale_days.
+    """
+    _check_lengths(table, window, scale_days, horizon)
+    close = table.column("close")
+    log_return = np.diff(np.log(close), prepend=np.nan)
+    log_range = np.log(table.column("high") / table.column("low"))
+    log_volume = np.log(_known_volume(table.column("volume")))
+
+    first = scale_days  # the first day with scale_days returns behind it
+    days = np.arange(first, len(close))
+    past = sliding_window_view(log_return[1:], scale_days)
+    sigma = np.maximum(past.std(axis=1), _SIGMA_FLOOR)
+    past = sliding_window_view(log_range[1:], scale_days)
+    mean_range = np.maximum(past.mean(axis=1), _SIGMA_FLOOR)
+    past = sliding_window_view(log_volume[1:], scale_days)
+    mean_volume, sd_volume = past.mean(axis=1), np.maximum(past.std(axis=1), 1e-6)
+
+    def lags(x: Array) -> Array:
+        return sliding_window_view(x, window)[days - window + 1, ::-1]
+
+    fields = {
+        "return": lags(log_return) / sigma[:, None],
+        "range": lags(log_range) / mean_range[:, None] - 1.0,
+        "volume": (lags(log_volume) - mean_volume[:, None]) / sd_volume[:, None],
+        "level": np.log(sigma)[:, None],
+    }
+    dates = table.dates[days]
+    return Rows(
+        keys=np.char.add(f"{table.asset}/", dates.astype(np.str_)),
+        fields={name: np.clip(values, -LIMIT, LIMIT) for name, values in fields.items()},
+        targets=_targets(log_return, days, horizon),
+        times=dates,
+        extra={"sigma": sigma, "close": close[days], "simple_return": close[days] / close[days - 1] - 1.0},
+    )
+
+
+def schema_fields(window: int = 20, *, position: bool = False) -> tuple[Field, ...]:
+    """The schema of `windows`; with `position`, also the position that a trading policy holds."""
+    ranges = (("t", 0, 1), ("t-1..4", 1, 5), ("t-5..", 5, window))
+    groups = tuple((label, a, min(b, window)) for label, a, b in ranges if a < window)
+    fields = (
+        Field("return", "series", window, "sigma", "log-returns, newest first, over their rolling sd", groups=groups),
+        Field("range", "series", window, "relative", "log(high/low) over its rolling mean, minus 1", groups=groups),
+        Field("volume", "series", window, "sd", "log volume as a rolling z-score", groups=groups),
+        Field("level", "numeric", 1, "log(log return)", "log of the rolling sd of daily log-returns"),
+    )
+    held = Field("position", "numeric", 1, "notional", "the position held, -1 short to +1 long")
+    return (*fields, held) if position else fields
+
+
+def stale_open_share(table: PriceTable) -> dict[int, float]:
+    """Share of days, by year, whose open repeats the last close (a fill "at the open" would be at a known price)."""
+    stale = table.column("open")[1:] == table.column("close")[:-1]
+    years = table.dates[1:].astype("datetime64[Y]").astype(int) + 1970
+    return {int(year): float(stale[years == year].mean()) for year in np.unique(years)}
+
+
+def _targets(log_return: Array, days: npt.NDArray[np.int64], horizon: int) -> dict[str, Array]:
+    future = np.concatenate([log_return, np.full(horizon, np.nan)])
+    ahead = sliding_window_view(future, horizon)[days + 1]
+    return {"forecast": future[days + 1], "risk": np.log(np.maximum((ahead**2).mean(axis=1), _SQUARE_FLOOR))}
+
+
+def _known_volume(volume: Array) -> Array:
+    """Zero means "not recorded": the last known volume stands in, 1 before the first."""
+    last = np.maximum.accumulate(np.where(volume > 0, np.arange(len(volume)), -1))
+    return np.where(last >= 0, volume[np.maximum(last, 0)], 1.0)
+
+
+def _check_lengths(table: PriceTable, window: int, scale_days: int, horizon: int) -> None:
+    where = f"windows(window={window}, scale_days={scale_days}, horizon={horizon}) of {table.asset}"
+    if min(window, horizon) < 1 or scale_days < 2 or window > scale_days:
+        raise DataError(
+            "window and horizon must be at least 1, scale_days at least 2 and at least window.",
+            where=where,
+            mend="choose, for example, window=20, scale_days=250, horizon=5",
+        )
+    need = scale_days + window + horizon
+    if len(table) < need:
+        raise DataError(
+            f"{len(table)} rows are too few: scale_days + window + horizon = {need} are needed.",
+            where=where,
+            mend="give a longer history, or a smaller window or scale_days",
+        )
+
+
+def _from_arch(name: str) -> pd.DataFrame:
+    require("arch", extra="finance", purpose=f"the price series '{name}'")
+    import importlib
+
+    load: Callable[[], pd.DataFrame] = importlib.import_module(f"arch.data.{name}").load
+    return load().reset_index()
+
+
+def _simulated(name: str, seed: str) -> PriceTable:
+    from pellucid.data import planted  # planted needs PriceTable
+
+    if seed and not seed.isdecimal():
+        raise DataError(f"'{seed}' is not a seed.", where=f"source '{name}:{seed}'", mend=f"write '{name}:3'")
+    return planted.simulate(name, seed=int(seed or 0))[0]
+
+
+def _between(table: PriceTable, start: str | None, end: str | None, where: str) -> PriceTable:
+    frame = table.frame
+    for label, text in (("start", start), ("end", end)):
+        if text is None:
+            continue
+        moment = pd.to_datetime(str(text), format="%Y-%m-%d", errors="coerce")
+        if not isinstance(moment, pd.Timestamp):
+            raise DataError(f"{label} '{text}' is not a date.", where=where, mend="write YYYY-MM-DD")
+        frame = frame[frame.index >= moment] if label == "start" else frame[frame.index <= moment]
+    if not len(frame):
+        raise DataError(
+            f"no day between {start or 'the first'} and {end or 'the last'}.",
+            where=where,
+            mend=f"the series runs from {table.dates[0]} to {table.dates[-1]}",
+        )
+    return PriceTable(table.asset, frame)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        hint = nearest(str(path), NAMED) or f"give a file, or one of {', '.join(NAMED)}"
+        raise DataError(f"no price file '{path}'.", where="load_prices(source)", mend=hint)
+    if path.stat().st_size == 0:
+        raise DataError(f"the file '{path}' is empty.", where="load_prices(source)", mend="give a file with rows")
+    parquet = path.suffix.lower() in (".parquet", ".pq")
+    if parquet:
+        require("pyarrow", extra="parquet", purpose="reading Parquet")
+    try:
+        if parquet:
+            raw = pd.read_parquet(path)
+            raw = raw if any(str(c).strip().lower() == "date" for c in raw.columns) else raw.reset_index()
+        else:
+            raw = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
+    except (ValueError, OSError, pd.errors.ParserError) as error:  # UnicodeDecodeError, ArrowInvalid: ValueErrors
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"the file '{path}' cannot be read: {reason}",
+            where="load_prices(source)",
+            mend="give a comma-separated UTF-8 text file with a header, or a Parquet file",
+        ) from error
+    return _check(raw, str(path), by_line=not parquet)
+
+
+def _check(raw: pd.DataFrame, where: str, *, by_line: bool) -> pd.DataFrame:
+    """The frame with float columns and a date index, or one DataError with every problem."""
+    found: dict[str, Any] = {}
+    for column in raw.columns:
+        found.setdefault(str(column).strip().lower(), column)
+    missing = [name for name in ("date", *COLUMNS) if name not in found]
+    if missing:
+        hints = "; ".join(f"for '{name}': {hint}" for name in missing if (hint := nearest(name, found)))
+        raise DataError(
+            f"missing column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}; "
+            f"the file has {', '.join(map(str, raw.columns))}.",
+            where=where,
+            mend=hints or "give the columns date, open, high, low, close, volume",
+        )
+    frame = raw[[found[name] for name in ("date", *COLUMNS)]].copy()
+    frame.columns = pd.Index(["date", *COLUMNS])
+    text = frame.astype(str).apply(lambda column: column.str.strip())
+    if by_line:
+        frame, text = frame[(text != "").any(axis=1)], text[(text != "").any(axis=1)]  # blank lines
+    if not len(frame):
+        raise DataError("there are no rows below the header.", where=where, mend="give a file with rows")
+
+    dates = _dates(frame["date"], text["date"])
+    line = (lambda i: f"line {text.index[i] + 2}") if by_line else (lambda i: f"row {text['date'].iloc[i][:10]}")
+    values = text[list(COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    problems = _date_problems(dates, text["date"], line) + _value_problems(values, text, line)
+    if problems:
+        problems.sort(key=lambda problem: problem[0])
+        shown = [message for _, message in problems[:_SHOWN]]
+        more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        raise DataError(
+            f"{len(problems)} problem{'s' * (len(problems) > 1)}:\n    " + "\n    ".join(shown + more),
+            where=where,
+            mend="correct or remove these rows; dates as YYYY-MM-DD, oldest first, one row a day",
+        )
+    return pd.DataFrame(values, columns=list(COLUMNS), index=pd.DatetimeIndex(dates, name="date"))
+
+
+def _dates(raw: pd.Series[Any], text: pd.Series[str]) -> npt.NDArray[np.datetime64]:
+    """The calendar day of each row as written, whatever time of day or zone follows it; NaT when unparsable."""
+    well_formed = text.str.fullmatch(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+    day = text.str[:10].where(well_formed)
+    return pd.to_datetime(day, format="%Y-%m-%d", errors="coerce").to_numpy().astype("datetime64[D]")
+
+
+Problem = tuple[int, str]  # position, message
+
+
+def _date_problems(
+    dates: npt.NDArray[np.datetime64], text: pd.Series[str], line: Callable[[int], str]
+) -> list[Problem]:
+    bad = np.isnat(dates)
+    problems = [(i, f"{line(i)}: '{text.iloc[i]}' is not a date (YYYY-MM-DD)") for i in np.flatnonzero(bad).tolist()]
+    good = np.flatnonzero(~bad).tolist()
+    seen: dict[np.datetime64, int] = {}
+    latest: np.datetime64 | None = None
+    for i in good:
+        day = dates[i]
+        if day in seen:
+            problems.append((i, f"{line(i)}: {day} repeats {line(seen[day])}"))
+        elif latest is not None and day < latest:
+            problems.append((i, f"{line(i)}: {day} comes after {latest}; dates must increase"))
+        seen.setdefault(day, i)
+        latest = day if latest is None else max(latest, day)
+    return problems
+
+
+def _value_problems(values: Array, text: pd.DataFrame, line: Callable[[int], str]) -> list[Problem]:
+    problems: list[Problem] = []
+    for j, name in enumerate(COLUMNS):
+        column = values[:, j]
+        with np.errstate(invalid="ignore"):
+            wrong = ~np.isfinite(column) | (column < 0 if name == "volume" else column <= 0)
+        for i in np.flatnonzero(wrong).tolist():
+            shown, value = text[name].iloc[i], column[i]
+            if np.isfinite(value):
+                kind = "negative" if name == "volume" else "not positive"
+            else:
+                kind = "missing" if shown.lower() in ("", "nan", "none", "<na>") else "not a finite number"
+            problems.append((i, f"{line(i)}: {name} '{shown}' is {kind}"))
+    high, low = values[:, COLUMNS.index("high")], values[:, COLUMNS.index("low")]
+    with np.errstate(invalid="ignore"):
+        crossed = np.flatnonzero(high < low).tolist()
+    return problems + [(i, f"{line(i)}: high {high[i]:g} is below low {low[i]:g}") for i in crossed]
