@@ -68,7 +68,9 @@ class PellucidError(Exception):
 
 
 class SpecError(PellucidError, ValueError):
-    """The spec or an option is wrong."""
+    """The spec or an option is wrong; `problems` holds each one (`pellucid.spec.problems.Problem`)."""
+
+    problems: tuple[object, ...] = ()
 
 
 class DataError(PellucidError, ValueError):

@@ -1,0 +1,73 @@
+"""What single values cannot tell: checks across the parts of a spec.
+
+They run on raw values, which may be wrong in any way, so that they are reported together with everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Found = tuple[tuple[str, ...], str, str]  # path, got, allowed
+
+NEEDS = {"forecast": "prices", "volatility": "prices", "classify": "table", "regress": "table"}
+
+
+def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
+    """(path, got, allowed) of everything that does not fit together."""
+    data, tasks = _mapping(raw.get("data")), _mapping(raw.get("tasks"))
+    found = list(_sources(raw, data, tasks))
+    found += _days(data)
+    found += _table(data, tasks)
+    for name, task in tasks.items():
+        found += _ppo(str(name), _mapping(task))
+    return found
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sources(raw: Mapping[str, Any], data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
+    kind = data.get("kind")
+    absent = raw.get("data") is None
+    if absent and raw.get("tasks") in (None, {}):
+        yield ("tasks",), "neither data nor tasks", "a `data` section, or a control task with an `env`"
+    if kind == "prices" and raw.get("tasks") in (None, {}):
+        yield ("tasks",), "no task", "at least one of kind forecast, volatility, control"
+    for name, task in tasks.items():
+        task_kind = _mapping(task).get("kind")
+        need = NEEDS.get(task_kind) if isinstance(task_kind, str) else None
+        if need and (absent or (kind in ("prices", "table") and kind != need)):
+            got = f"kind {task_kind} with {'no data' if absent else f'data of kind {kind}'}"
+            yield ("tasks", str(name), "kind"), got, f"data.kind: {need} beside it"
+
+
+def _days(data: Mapping[str, Any]) -> Iterator[Found]:
+    start, end = data.get("start"), data.get("end")
+    if start is not None and end is not None and str(end) <= str(start):
+        yield ("data", "end"), str(end), f"a day after data.start, {start}"
+
+
+def _table(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
+    if data.get("kind") != "table":
+        return
+    target, drop = data.get("target"), data.get("drop")
+    if isinstance(target, str) and data.get("id") == target:
+        yield ("data", "id"), f"the target '{target}'", "another column than the target"
+    if isinstance(target, str) and isinstance(drop, list | tuple) and target in drop:
+        yield ("data", "drop"), f"the target '{target}'", "columns other than the target"
+    supervised = [name for name, task in tasks.items() if _mapping(task).get("kind") in ("classify", "regress")]
+    for name in supervised[1:]:
+        yield (
+            ("tasks", str(name)),
+            "a second task for data.target",
+            f"one classify or regress task (here '{supervised[0]}')",
+        )
+
+
+def _ppo(name: str, task: Mapping[str, Any]) -> Iterator[Found]:
+    ppo = _mapping(task.get("ppo"))
+    sizes = [ppo.get(key, default) for key, default in (("num_envs", 64), ("steps", 32), ("minibatch", 256))]
+    if all(type(size) is int for size in sizes) and sizes[2] > sizes[0] * sizes[1] > 0:
+        yield ("tasks", name, "ppo", "minibatch"), str(sizes[2]), f"at most num_envs * steps = {sizes[0] * sizes[1]}"

@@ -1,0 +1,282 @@
+"""Spec: everything that decides how a program is learned, as one pydantic model.
+
+The same model stands behind a YAML file, keyword arguments and `--set a.b=v`; there is no second way to configure.
+Units are part of the names or stand in the descriptions. No torch here: a spec is checked before anything heavy loads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from pellucid.spec.crosscheck import cross_problems
+
+SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
+FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".gz")
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+def _day(value: object) -> object:
+    """Numbers are not dates: without this, 2018 would be the 2018th second of 1970."""
+    if value is None or isinstance(value, str | date):
+        return value
+    raise PydanticCustomError("day", "a date as YYYY-MM-DD")
+
+
+Day = Annotated[Annotated[date, Field(strict=False)] | None, BeforeValidator(_day)]
+
+
+class Section(BaseModel):
+    """What every section has in common: unknown keys are refused, values are not coerced, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class PricesData(Section):
+    """Daily prices of one asset."""
+
+    kind: Literal["prices"]
+    source: str = Field(
+        min_length=1,
+        description="sp500 | nasdaq (extra `finance`), planted | random_walk (simulated; planted:3: seed 3), or a file",
+    )
+    window: int = Field(default=20, ge=1, le=1000, description="days that the program sees, newest first")
+    scale_days: int = Field(
+        default=250, ge=20, le=5000, description="days of the past-only statistics that scale the inputs"
+    )
+    start: Day = Field(default=None, description="first day used, YYYY-MM-DD")
+    end: Day = Field(default=None, description="last day used, YYYY-MM-DD")
+
+
+class TableData(Section):
+    """A table with one row per case."""
+
+    kind: Literal["table"]
+    source: str = Field(min_length=1, description=f"a CSV, TSV or Parquet file, or {', '.join(SKLEARN_TABLES)}")
+    target: str = Field(min_length=1, description="the column to predict")
+    id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the column that identifies a row; without it, a hash of the content does",
+    )
+    drop: list[str] = Field(default=[], description="columns that are not used")
+
+
+class ClassifyTask(Section):
+    """Predict a class; the target is `data.target`."""
+
+    kind: Literal["classify"]
+    weight: Positive = Field(default=1.0, description="factor of this task's loss")
+
+
+class RegressTask(Section):
+    """Predict a number; the target is `data.target`."""
+
+    kind: Literal["regress"]
+    weight: Positive = Field(default=1.0, description="factor of this task's loss")
+
+
+class ForecastTask(Section):
+    """Quantiles of the next day's log-return (pinball loss)."""
+
+    kind: Literal["forecast"]
+    quantiles: list[OpenShare] = Field(
+        default=[0.05, 0.25, 0.5, 0.75, 0.95], min_length=1, description="increasing, within (0, 1)"
+    )
+    weight: Positive = Field(default=1.0, description="factor of this task's loss")
+
+    @field_validator("quantiles")
+    @classmethod
+    def _increasing(cls, value: list[float]) -> list[float]:
+        if any(b <= a for a, b in itertools.pairwise(value)):
+            raise PydanticCustomError("increasing", "increasing numbers, each once")
+        return value
+
+
+class VolatilityTask(Section):
+    """Log-variance of the next `horizon` days."""
+
+    kind: Literal["volatility"]
+    horizon: int = Field(default=5, ge=1, le=250, description="days")
+    weight: Positive = Field(default=1.0, description="factor of this task's loss")
+
+
+class PPOSpec(Section):
+    """Proximal policy optimisation (Schulman et al. 2017)."""
+
+    num_envs: Count = Field(default=64, le=65536, description="environments that step together")
+    steps: Count = Field(default=32, le=65536, description="steps of each environment per rollout")
+    epochs: Count = Field(default=4, le=100, description="passes over each rollout")
+    minibatch: int = Field(default=256, ge=2, description="rows per update; at most num_envs * steps")
+    discount: float = Field(default=0.99, ge=0, le=1, description="of rewards, per step")
+    gae_lambda: Share = Field(default=0.95, description="bias against variance of the advantages")
+    clip: Positive = Field(default=0.2, le=1, description="range of the probability ratio")
+    entropy: float = Field(default=0.01, ge=0, description="factor of the entropy bonus")
+    value_weight: float = Field(default=0.5, ge=0, description="factor of the value loss")
+    target_kl: Positive | None = Field(
+        default=None, description="ends a rollout's epochs early when the policy has moved this far"
+    )
+    normalise_observations: bool = Field(
+        default=True, description="by running mean and deviation, frozen with the program"
+    )
+
+
+class ControlTask(Section):
+    """A policy for an environment."""
+
+    kind: Literal["control"]
+    env: str = Field(
+        min_length=1, pattern=r"^\S+$", description="Gymnasium id, e.g. CartPole-v1 or pellucid/StockTrading-v0"
+    )
+    cost_bps: float = Field(
+        default=5.0,
+        ge=0,
+        le=1000,
+        description="trading cost per unit of position changed, basis points (trading environments)",
+    )
+    episode_days: Count | None = Field(
+        default=None, description="days per episode; none: to the end of the data (price environments)"
+    )
+    algorithm: Literal["ppo"] = "ppo"
+    ppo: PPOSpec = PPOSpec()
+    env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
+    weight: Positive = Field(default=1.0, description="factor of this task's loss")
+
+
+class NetworkSpec(Section):
+    """The shared trunk."""
+
+    width: Count = Field(default=256, le=16384, description="units per layer")
+    depth: Count = Field(default=2, le=64, description="layers")
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+
+
+class TrainSpec(Section):
+    """The training loop."""
+
+    updates: Count = Field(default=1500, description="optimiser updates")
+    batch: Count = Field(default=256, description="rows per update (supervised tasks)")
+    optimiser: Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon"] = "adamw"
+    lr: Positive = Field(default=1e-3, description="learning rate at its highest")
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, on matrices only")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="constant", description="of the learning rate after the warm-up"
+    )
+    warmup: Share = Field(default=0.0, description="share of the updates over which the learning rate rises")
+    clip: Positive | None = Field(default=1.0, description="largest norm of a task's gradient; null: none")
+    combine: Literal["sum", "upgrad"] = Field(
+        default="sum", description="how the tasks' gradients are combined on the shared trunk"
+    )
+    checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
+
+
+class EvidenceSpec(Section):
+    """How the program is judged."""
+
+    folds: Count = Field(default=3, le=50, description="walk-forward or cross-validation folds")
+    block: Count = Field(default=20, description="mean length of the bootstrap's blocks, rows")
+    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="bootstrap resamples")
+    margin: float = Field(default=0.01, ge=0, description="relative difference that does not matter (equivalence test)")
+    controls: bool = Field(default=False, description="also fit a planted market and a random walk")
+    episodes: Count = Field(default=100, description="greedy episodes by which a policy is judged")
+
+
+class ReviewSpec(Section):
+    """The frozen review set: rows that no fit, correction or search may train on."""
+
+    rows: Count | None = Field(default=None, description="number of rows; null: by share")
+    share: OpenShare = Field(default=0.2, description="share of the rows")
+
+
+class ExplainSpec(Section):
+    """Defaults of explanations."""
+
+    background: Count = Field(default=128, description="reference rows")
+    evaluations: int = Field(default=2000, ge=2, description="coalitions evaluated per explained row")
+    grain: Literal["field", "group"] = Field(
+        default="group", description="players: whole fields, or named groups of lags"
+    )
+
+
+AnyData = Annotated[PricesData | TableData, Field(discriminator="kind")]
+AnyTask = Annotated[
+    ClassifyTask | RegressTask | ForecastTask | VolatilityTask | ControlTask, Field(discriminator="kind")
+]
+
+
+class Spec(Section):
+    """How a program is learned."""
+
+    name: Slug = Field(
+        description="small letters, digits, - and _, beginning with a letter; versions are name@1, name@2, ..."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed")
+    data: AnyData | None = Field(
+        default=None, description="where rows come from; none for a program that only meets an environment"
+    )
+    tasks: dict[TaskName, AnyTask] = Field(
+        default={}, description="what is to be learned, by name; a table without tasks gets the one its target asks for"
+    )
+    network: NetworkSpec = NetworkSpec()
+    train: TrainSpec = TrainSpec()
+    evidence: EvidenceSpec = EvidenceSpec()
+    review: ReviewSpec = ReviewSpec()
+    explain: ExplainSpec = ExplainSpec()
+    _folder: Path | None = PrivateAttr(None)  # where relative sources start; no part of the spec's identity
+
+    @model_validator(mode="after")
+    def _cross(self) -> Spec:
+        for path, got, allowed in cross_problems(self.to_json()):
+            raise PydanticCustomError(
+                "cross",
+                "{path}: got {got}; allowed: {allowed}",
+                {"path": ".".join(path), "got": got, "allowed": allowed},
+            )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Every value, defaults included, as JSON types."""
+        return self.model_dump(mode="json")
+
+    def canonical(self) -> str:
+        """The same text for the same spec: keys sorted, no spaces."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def sha(self) -> str:
+        """SHA-256 of the canonical text, in hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @property
+    def source(self) -> str | None:
+        """`data.source`; a relative file starts at the folder of the spec's own file, as in `data/prices.csv`."""
+        if self.data is None:
+            return None
+        source = self.data.source
+        is_file = source.lower().endswith(FILE_SUFFIXES) or "/" in source
+        return str(self._folder / source) if is_file and self._folder else source
+
+    def within(self, folder: Path | None) -> Spec:
+        """This spec, read from a file in `folder`."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    def replace(self, changes: Mapping[str, Any]) -> Spec:
+        """A checked copy with dotted keys replaced: `spec.replace({"train.updates": 10})`."""
+        from pellucid.spec.loader import spec_from
+
+        return spec_from(self.to_json(), where="spec", changes=changes).within(self._folder)
