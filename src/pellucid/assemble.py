@@ -1,0 +1,336 @@
+"""Assemble: a spec and its data become tasks, a network, learners and a trainer; trained, they become a program.
+
+`problem(spec)` reads the data once; `assemble(problem, train)` builds everything on a training part only, so a fold
+of the evidence and the final fit go through the same lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.core.errors import DataError
+from pellucid.core.random import derive
+from pellucid.core.rows import Index, Rows
+from pellucid.core.schema import Field, Schema
+from pellucid.core.task import Task
+from pellucid.data.encoding import Encoding, Scale, identity
+from pellucid.data.prices import load_prices, schema_fields, windows
+from pellucid.data.tables import read_table
+from pellucid.envs.vectorise import VectorAdapter
+from pellucid.envs.vectorise import make as make_env
+from pellucid.multitask import ALL as COMBINES
+from pellucid.nn.network import Network
+from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.program import NetworkProgram
+from pellucid.optim import build as build_optimiser
+from pellucid.optim.schedules import Schedule
+from pellucid.rl.ppo import PPO, PPOConfig
+from pellucid.spec.model import ControlTask, PricesData, Spec, TableData
+from pellucid.supervised.learner import Supervised
+from pellucid.train.learner import Learner
+from pellucid.train.loop import LoopConfig, Trainer
+
+TRADING = "pellucid/StockTrading-v0"
+POSITIONS = ("short", "flat", "long")  # actions 0, 1, 2 of the trading environment
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A spec with its data read: what every fit of it starts from.
+
+    Args:
+        rows: all rows in raw units, or None when there is only an environment.
+        fields: inputs of the schema.
+        purge: rows left out between training and test, so that no label of one reaches into the other.
+        classes: of a classification target, in code order.
+        notes: what was dropped or changed while reading, for the evidence.
+        data_sha: SHA-256 over keys, fields and targets.
+    """
+
+    spec: Spec
+    rows: Rows | None
+    fields: tuple[Field, ...]
+    purge: int = 0
+    classes: tuple[str, ...] = ()
+    target_kind: str = ""
+    notes: tuple[str, ...] = ()
+    data_sha: str = ""
+
+    @property
+    def trades(self) -> bool:
+        """One of the tasks trades these very prices."""
+        return self.rows is not None and any(
+            isinstance(t, ControlTask) and t.env == TRADING for t in self.spec.tasks.values()
+        )
+
+
+def problem(spec: Spec, source: Any = None) -> Problem:
+    """Read the data of a spec.
+
+    Args:
+        spec: what is to be learned.
+        source: a DataFrame or path that replaces the spec's own source.
+    """
+    data = spec.data
+    if isinstance(data, PricesData):
+        horizon = max((getattr(t, "horizon", 1) for t in spec.tasks.values()), default=1)
+        where = source if source is not None else spec.source
+        table = load_prices(where, start=_text(data.start), end=_text(data.end))
+        rows = windows(table, data.window, data.scale_days, horizon)
+        following = np.append(rows.extra["simple_return"][1:], np.nan)
+        rows = replace(rows, extra={**rows.extra, "next_return": following})
+        trades = any(isinstance(t, ControlTask) and t.env == TRADING for t in spec.tasks.values())
+        fields = schema_fields(data.window, position=trades)
+        # A position decided at t earns t+1 -> t+2, so two days at least.
+        return Problem(spec, rows, fields, max(horizon, 2), data_sha=_fingerprint(rows))
+    if isinstance(data, TableData):
+        read = read_table(source if source is not None else spec.source, data.target, data.id, data.drop)
+        return Problem(
+            spec,
+            read.rows,
+            read.fields,
+            classes=read.classes,
+            target_kind=read.kind,
+            notes=tuple(read.notes),
+            data_sha=_fingerprint(read.rows),
+        )
+    return Problem(spec, None, ())
+
+
+def _text(day: Any) -> str | None:
+    return None if day is None else str(day)
+
+
+def _fingerprint(rows: Rows) -> str:
+    digest = hashlib.sha256("\n".join(rows.keys).encode())
+    for group in (rows.fields, rows.targets):
+        for name in sorted(group):
+            values = group[name]
+            digest.update(name.encode())
+            digest.update(
+                "\x1f".join(map(str, values)).encode() if values.dtype.kind in "OUS" else np.ascontiguousarray(values).tobytes()
+            )
+    return digest.hexdigest()
+
+
+# Tasks
+
+
+def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None) -> dict[str, Task]:
+    """The tasks of a problem; what a target's scale needs comes from the training part only."""
+    names = tuple(f.name for f in prob.fields if f.name != "position")
+    tasks: dict[str, Task] = {}
+    for name, spec in prob.spec.tasks.items():
+        if spec.kind == "forecast":
+            quantiles = list(spec.quantiles)
+            outputs = tuple(f"q{round(100 * q):02d}" for q in quantiles)
+            options: dict[str, Any] = {"quantiles": quantiles, "horizon": 1, "target": "forecast"}
+            tasks[name] = Task(
+                name, "forecast", names, outputs, "log return", "pinball", ("mean", "persistence", "ar1", "garch"), options
+            )
+        elif spec.kind == "volatility":
+            options = {"horizon": spec.horizon, "target": "risk"}
+            tasks[name] = Task(
+                name, "volatility", names, ("log_variance",), "log variance", "qlike", ("mean", "persistence", "garch"), options
+            )
+        elif isinstance(spec, ControlTask):
+            tasks[name] = _control(name, spec, prob, names, env)
+        elif spec.kind == "classify":
+            classes = list(prob.classes)
+            outputs = (classes[1],) if len(classes) == 2 else tuple(classes)
+            unit = "log-odds" if len(classes) == 2 else "logit"
+            baselines = ("majority", "linear", "hist_gradient_boosting")
+            tasks[name] = Task(
+                name, "classify", names, outputs, unit, "log_loss", baselines, {"classes": classes, "target": "target"}
+            )
+        else:
+            assert train is not None
+            y = np.asarray(train.targets["target"], dtype=np.float64)
+            options = {"mean": float(y.mean()), "sd": float(y.std()) or 1.0, "target": "target"}
+            baselines = ("mean", "linear", "hist_gradient_boosting")
+            tasks[name] = Task(name, "regress", names, ("prediction",), "target units", "squared_error", baselines, options)
+    return tasks
+
+
+def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter | None) -> Task:
+    options: dict[str, Any] = {"env": spec.env, "discount": spec.ppo.discount}
+    if prob.rows is not None and spec.env == TRADING:
+        options |= {"space": "discrete", "actions": 3, "action_names": list(POSITIONS), "cost_bps": spec.cost_bps}
+        baselines: tuple[str, ...] = ("cash", "buy_and_hold", "momentum")
+        return Task(
+            name, "control", (*names, "position"), (*POSITIONS, "value"), "logit", "negative_reward", baselines, options
+        )
+    assert env is not None
+    discrete, count = action_count(env)
+    actions = [f"action_{i}" for i in range(count)]
+    options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
+    inputs = tuple(f.name for f in env.fields)
+    return Task(
+        name, "control", inputs, (*actions, "value"), "logit" if discrete else "action", "negative_reward",
+        ("random", "best_constant_action"), options,
+    )
+
+
+def action_count(env: VectorAdapter) -> tuple[bool, int]:
+    """(discrete?, number of actions or dimensions) of an environment that PPO can act in."""
+    space = env.action_space
+    if hasattr(space, "n"):
+        return True, int(space.n)
+    if getattr(space, "shape", None) is not None and len(space.shape) == 1 and hasattr(space, "low"):
+        return False, int(space.shape[0])
+    raise DataError(
+        f"the action space {space} is not supported.",
+        where=f"environment '{env.id}'",
+        mend="use an environment with Discrete or one-dimensional Box actions",
+    )
+
+
+def make_schema(fields: tuple[Field, ...], tasks: dict[str, Task]) -> Schema:
+    """Inputs and outputs of a program."""
+    outputs = {t.name: tuple(Field(o, "numeric", 1, t.unit) for o in t.outputs) for t in tasks.values()}
+    return Schema(fields, outputs)
+
+
+# Building
+
+
+@dataclass
+class Assembly:
+    """Everything that one fit needs, and the program that it will become."""
+
+    program: NetworkProgram
+    trainer: Trainer
+    config: LoopConfig
+    schedule: Schedule
+    learners: list[Learner]
+
+    @property
+    def resumable(self) -> bool:
+        """Resuming is bit-identical (every environment can give its state)."""
+        return all(learner.env.resumable for learner in self.learners if isinstance(learner, PPO))
+
+    def finish(self) -> NetworkProgram:
+        """The trained program; a value head's unit is known only now."""
+        program = self.program
+        tasks = dict(program.tasks)
+        for learner in self.learners:
+            if isinstance(learner, PPO):
+                task = learner.task
+                tasks[task.name] = replace(task, options={**task.options, "value_scale": learner.value_scale})
+        return NetworkProgram(program.network, program.schema, tasks, program.encoding)
+
+
+def environments(prob: Problem, train: Rows | None, seed: int) -> dict[str, VectorAdapter]:
+    """One vectorised environment per control task, over the training part when it trades these prices."""
+    envs = {}
+    for name, spec in prob.spec.tasks.items():
+        if not isinstance(spec, ControlTask):
+            continue
+        options = dict(spec.env_options)
+        if train is not None and spec.env.startswith("pellucid/Stock"):
+            options |= {"rows": train, "random_start": True, "episode_days": spec.episode_days}
+            if spec.env == TRADING:
+                options["cost_bps"] = spec.cost_bps
+        envs[name] = make_env(spec.env, spec.ppo.num_envs, derive(seed, f"env/{name}"), options)
+    return envs
+
+
+def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
+    """Build network, learners and trainer on a training part.
+
+    Args:
+        prob: from `problem`.
+        train: positions of the training rows; None when there are no rows.
+        seed: of initial weights, shuffles, actions and environments.
+    """
+    spec = prob.spec
+    rows = None if prob.rows is None or train is None else prob.rows.take(train)
+    envs = environments(prob, rows, seed)
+    env_fields = [e.fields for e in envs.values()] if rows is None else []
+    fields = prob.fields or tuple({f.name: f for group in env_fields for f in group}.values())
+    tasks = declare(prob, rows, next(iter(envs.values()), None))
+    if rows is None:
+        encoding = Encoding(identity(fields))
+    else:
+        encoding = Encoding.fit((f for f in fields if f.name in rows.fields), rows)
+        if any(f.name == "position" for f in fields):
+            encoding = Encoding({**encoding.scales, "position": Scale("numeric", 1)})
+    normalise = tuple(f.name for f in fields) if rows is None and _normalises(spec) else ()
+    network = Network(
+        {f.name: encoding.scales[f.name].columns for f in fields},
+        {t.name: t.inputs for t in tasks.values()},
+        {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()},
+        width=spec.network.width,
+        depth=spec.network.depth,
+        activation=spec.network.activation,
+        normalise=normalise,
+        seed=seed,
+    )
+    program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
+    blocks = encoding.encode(rows) if rows is not None else {}
+    learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
+    return Assembly(program, *_trainer(spec, network, learners), learners)
+
+
+def _normalises(spec: Spec) -> bool:
+    return any(isinstance(t, ControlTask) and t.ppo.normalise_observations for t in spec.tasks.values())
+
+
+def _learner(
+    spec: Spec,
+    task: Task,
+    rows: Rows | None,
+    blocks: dict[str, Tensor],
+    encoding: Encoding,
+    envs: dict[str, VectorAdapter],
+    seed: int,
+) -> Learner:
+    declared = spec.tasks[task.name]
+    if isinstance(declared, ControlTask):
+        ppo = declared.ppo
+        config = PPOConfig(
+            ppo.steps, ppo.epochs, ppo.minibatch, ppo.discount, ppo.gae_lambda, ppo.clip, ppo.entropy, ppo.value_weight,
+            ppo.target_kl,
+        )
+        return PPO(task, envs[task.name], encoding.encode_fields, config, seed=seed)
+    assert rows is not None
+    target, keep = training_target(task, rows)
+    index = torch.from_numpy(np.flatnonzero(keep))
+    kept = {name: blocks[name][index] for name in task.inputs}
+    return Supervised(task, kept, target[index], batch=spec.train.batch, seed=seed)
+
+
+def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """The target in the training space of `nn.outputs`, and which rows have one."""
+    y = rows.targets[task.options["target"]]
+    if task.kind == "classify":
+        codes = {c: i for i, c in enumerate(task.options["classes"])}
+        coded = np.asarray([codes.get(str(v), -1) for v in y], dtype=np.int64)
+        return torch.from_numpy(coded), coded >= 0
+    y = np.asarray(y, dtype=np.float64)
+    if task.kind == "forecast":
+        y = y / rows.extra["sigma"]
+    elif task.kind == "volatility":
+        y = y - 2.0 * np.log(rows.extra["sigma"])
+    else:
+        y = (y - task.options["mean"]) / task.options["sd"]
+    return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
+
+
+def _trainer(spec: Spec, network: Network, learners: Sequence[Learner]) -> tuple[Trainer, LoopConfig, Schedule]:
+    train = spec.train
+    parameters = dict(network.named_parameters())
+    optimiser = build_optimiser(train.optimiser, parameters, lr=train.lr, weight_decay=train.weight_decay)
+    trainer = Trainer(
+        network, learners, optimiser, parameters, shared=network.shared(), combine=COMBINES[train.combine]
+    )
+    weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
+    config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every)
+    return trainer, config, Schedule(train.schedule, train.updates, train.warmup)

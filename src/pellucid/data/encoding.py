@@ -1,0 +1,113 @@
+"""Encoding: raw fields to blocks, fitted on the training part only and saved with the program.
+
+A block is a float32 tensor (n, width) per field: a standardised number (with an indicator column when the
+training part had missing values), a one-hot category whose last column means "unseen or missing", or the lags of
+a series under one common scale. Standardised values are clipped at ±10 so that one wild value cannot take over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.core.errors import SchemaError
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Field
+
+CLIP = 10.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How one field is encoded: (x - mean) / sd, or one-hot over `categories`."""
+
+    kind: str
+    width: int
+    mean: float = 0.0
+    sd: float = 1.0
+    missing: bool = False
+    categories: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> int:
+        """Width of the block."""
+        if self.kind == "category":
+            return len(self.categories) + 1
+        return self.width + (1 if self.missing else 0)
+
+
+def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
+    if field.kind == "category":
+        return Scale("category", 1, categories=field.categories)
+    x = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(x)
+    if not finite.any():
+        return Scale(field.kind, field.width, missing=True)
+    sd = float(x[finite].std())
+    missing = bool(field.kind in ("numeric", "boolean") and not finite.all())
+    return Scale(field.kind, field.width, float(x[finite].mean()), sd if sd > 1e-12 else 1.0, missing)
+
+
+def identity(fields: Iterable[Field]) -> dict[str, Scale]:
+    """Scales that change nothing: for observations whose normaliser lives in the network."""
+    return {f.name: Scale(f.kind, f.width, categories=f.categories) for f in fields}
+
+
+class Encoding:
+    """The fitted scales of all fields."""
+
+    def __init__(self, scales: dict[str, Scale]) -> None:
+        self.scales = scales
+
+    @classmethod
+    def fit(cls, fields: Iterable[Field], rows: Rows) -> Encoding:
+        """Fit on `rows`, which must be the training part."""
+        return cls({f.name: _fit(f, rows.column(f.name)) for f in fields})
+
+    def encode(self, rows: Rows) -> dict[str, Tensor]:
+        """Blocks of every field that the rows have; shape (n, columns), float32."""
+        return self.encode_fields(rows.fields)
+
+    def encode_fields(self, fields: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Tensor]:
+        """The same for bare arrays: observations of an environment."""
+        return {name: self._encode(name, scale, fields[name]) for name, scale in self.scales.items() if name in fields}
+
+    def _encode(self, name: str, scale: Scale, values: np.ndarray[Any, Any]) -> Tensor:
+        n = len(values)
+        if scale.kind == "category":
+            codes = {category: i for i, category in enumerate(scale.categories)}
+            index = np.fromiter((codes.get(str(v), len(codes)) for v in values), dtype=np.int64, count=n)
+            block = np.zeros((n, scale.columns), dtype=np.float32)
+            block[np.arange(n), index] = 1.0
+            return torch.from_numpy(block)
+        x = np.asarray(values, dtype=np.float64).reshape(n, -1)
+        if x.shape[1] != scale.width and n:
+            raise SchemaError(
+                f"field '{name}' has {x.shape[1]} values a row, the program was fitted on {scale.width}.",
+                where="Encoding.encode(rows)",
+                mend="build the rows with the window that the program was fitted with",
+            )
+        x = x.reshape(n, scale.width)
+        z = (x - scale.mean) / scale.sd
+        absent = ~np.isfinite(z)
+        z = np.clip(np.where(absent, 0.0, z), -CLIP, CLIP)
+        if scale.missing:
+            z = np.concatenate([z, absent.any(axis=1, keepdims=True)], axis=1)
+        return torch.from_numpy(z.astype(np.float32))
+
+    def decode(self, name: str, block: Tensor) -> Tensor:
+        """Raw values of a numeric block (inverse of encode up to the clip)."""
+        scale = self.scales[name]
+        return block[:, : scale.width] * scale.sd + scale.mean
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: asdict(scale) for name, scale in self.scales.items()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Encoding:
+        return cls({k: Scale(**{**v, "categories": tuple(v["categories"])}) for k, v in data.items()})

@@ -1,0 +1,43 @@
+"""Losses that several learners share. Each returns one value per row, shape (n,)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from pellucid.core.task import Task
+
+
+def pinball(z: Tensor, target: Tensor, quantiles: Tensor) -> Tensor:
+    """Mean pinball loss over quantiles (Koenker & Bassett 1978). z (n, k), target (n,), quantiles (k,)."""
+    error = target[:, None] - z
+    return torch.maximum(quantiles * error, (quantiles - 1.0) * error).mean(1)
+
+
+def qlike(z: Tensor, target: Tensor) -> Tensor:
+    """QLIKE of a log-variance forecast z (n, 1) for realised log-variance target (n,) (Patton 2011). Zero at best."""
+    gap = target - z[:, 0]
+    return torch.exp(gap) - gap - 1.0
+
+
+def squared(z: Tensor, target: Tensor) -> Tensor:
+    """Squared error of z (n, 1)."""
+    return (z[:, 0] - target).square()
+
+
+def log_loss(z: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of one log-odds (n, 1) or k logits (n, k) for class codes (n,)."""
+    if z.shape[1] == 1:
+        return binary_cross_entropy_with_logits(z[:, 0], target.to(z.dtype), reduction="none")
+    return cross_entropy(z, target.long(), reduction="none")
+
+
+def loss_of(task: Task) -> Callable[[Tensor, Tensor], Tensor]:
+    """The training loss of a supervised task, in the training space of `nn.outputs`."""
+    if task.kind == "forecast":
+        quantiles = torch.tensor(task.options["quantiles"], dtype=torch.float32)
+        return lambda z, target: pinball(z, target, quantiles.to(z.device))
+    return {"volatility": qlike, "regress": squared, "classify": log_loss}[task.kind]

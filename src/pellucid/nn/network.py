@@ -1,0 +1,147 @@
+"""Network: encoders (one per field) -> trunk (shared) -> heads[task][name].
+
+The encoders' outputs are added, so the first layer is one linear map of all fields that a task reads, and a task
+simply leaves out the fields that it does not read (a forecaster has no position).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.random import derive
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
+
+
+def safe(name: str) -> str:
+    """A field's or task's name as a key that `nn.ModuleDict` accepts (it refuses dots and its own attributes)."""
+    return "_" + name.replace("_", "__").replace(".", "_d")
+
+
+class FieldEncoder(nn.Module):
+    """A linear map of one block, behind a running normaliser when the environment's units are unknown.
+
+    The normaliser is a buffer: saved with the program, frozen under a delta and while explaining.
+    """
+
+    mean: Tensor
+    var: Tensor
+    count: Tensor
+
+    def __init__(self, width: int, out: int, *, normalise: bool) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, out, bias=False)
+        self.normalise = normalise
+        if normalise:
+            self.register_buffer("mean", torch.zeros(width))
+            self.register_buffer("var", torch.ones(width))
+            self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, block: Tensor) -> Tensor:
+        if self.normalise:
+            block = ((block - self.mean) * torch.rsqrt(self.var + 1e-8)).clamp(-10.0, 10.0)
+        out: Tensor = self.project(block)
+        return out
+
+    @torch.no_grad()
+    def observe(self, block: Tensor) -> None:
+        """Merge a batch into the running mean and variance (Chan et al. 1979)."""
+        n = float(len(block))
+        if not self.normalise or n == 0:
+            return
+        total = self.count + n
+        delta = block.mean(0) - self.mean
+        spread = self.var * self.count + block.var(0, unbiased=False) * n + delta.square() * self.count * n / total
+        self.mean += delta * n / total
+        self.var.copy_(spread / total)
+        self.count.fill_(total)
+
+
+class Network(nn.Module):
+    """Shared trunk, many heads.
+
+    Args:
+        widths: field -> columns of its block.
+        inputs: task -> the fields it reads.
+        heads: task -> head name -> output width.
+        width, depth: units and layers of the trunk (depth counts the layers after the encoders).
+        normalise: fields that get a running normaliser.
+    """
+
+    def __init__(
+        self,
+        widths: Mapping[str, int],
+        inputs: Mapping[str, Sequence[str]],
+        heads: Mapping[str, Mapping[str, int]],
+        *,
+        width: int = 256,
+        depth: int = 2,
+        activation: str = "relu",
+        normalise: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
+        self.encoders = nn.ModuleDict(
+            {safe(f): FieldEncoder(w, width, normalise=f in normalise) for f, w in widths.items()}
+        )
+        self.bias = nn.Parameter(torch.zeros(width))
+        act = ACTIVATIONS[activation]
+        layers: list[nn.Module] = [act()]
+        for _ in range(depth - 1):
+            layers += [nn.Linear(width, width), act()]
+        self.trunk = nn.Sequential(*layers)
+        self.heads = nn.ModuleDict(
+            {safe(t): nn.ModuleDict({h: nn.Linear(width, k) for h, k in hs.items()}) for t, hs in heads.items()}
+        )
+        self._initialise(seed)
+
+    @torch.no_grad()
+    def _initialise(self, seed: int) -> None:
+        """Orthogonal weights (Saxe et al. 2014); policy and forecast heads start near zero, values at scale one.
+
+        The encoders share one fan-in (their outputs are added), hence the division by sqrt(number of encoders).
+        """
+        shrink = 1.0 / math.sqrt(max(1, len(self.encoders)))
+        for i, (name, module) in enumerate(self.named_modules()):
+            if not isinstance(module, nn.Linear):
+                continue
+            gain = math.sqrt(2.0)
+            if name.startswith("encoders."):
+                gain *= shrink
+            elif name.startswith("heads."):
+                gain = 1.0 if name.endswith(".value") else 0.01
+            generator = torch.Generator().manual_seed(derive(seed, "network/" + name, i))
+            nn.init.orthogonal_(module.weight, gain=gain, generator=generator)
+            if module.bias is not None:
+                module.bias.zero_()
+
+    def features(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """The trunk's output for a task, shape (n, width)."""
+        total = self.bias
+        for field in self.inputs[task]:
+            total = total + self.encoders[safe(field)](blocks[field])
+        out: Tensor = self.trunk(total)
+        return out
+
+    def forward(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
+        """Raw outputs of every head of a task, each (n, k)."""
+        features = self.features(blocks, task)
+        heads = self.heads[safe(task)]
+        assert isinstance(heads, nn.ModuleDict)
+        return {name: head(features) for name, head in heads.items()}
+
+    def shared(self) -> list[nn.Parameter]:
+        """Encoders and trunk: what the tasks share and their gradients compete for."""
+        return [*self.encoders.parameters(), self.bias, *self.trunk.parameters()]
+
+    def observe(self, blocks: Mapping[str, Tensor]) -> None:
+        """Update the running normalisers from a batch of blocks."""
+        for field, block in blocks.items():
+            encoder = self.encoders[safe(field)]
+            assert isinstance(encoder, FieldEncoder)
+            encoder.observe(block)

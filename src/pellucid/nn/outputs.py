@@ -1,0 +1,120 @@
+"""What a task's heads mean: raw numbers of the network to outputs in the program's units, and back for targets.
+
+One small class per kind of task. `head_widths` sizes the heads; `training` maps raw head outputs to the space in
+which the loss is computed (well scaled); `units` maps that space to the program's own units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from pellucid.core.task import Task
+from pellucid.data.encoding import Encoding
+
+Blocks = Mapping[str, Tensor]
+
+
+class Outputs(Protocol):
+    def head_widths(self, task: Task) -> dict[str, int]: ...
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor: ...
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor: ...
+
+
+class Classify:
+    """One log-odds for two classes, else one centred logit per class."""
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        k = len(task.options["classes"])
+        return {"out": 1 if k == 2 else k}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        z = raw["out"]
+        return z if z.shape[1] == 1 else z - z.mean(1, keepdim=True)
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return z
+
+
+class Regress:
+    """Standardised target; mean and sd of the training part are the task's options."""
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": 1}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        return raw["out"]
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return z * float(task.options["sd"]) + float(task.options["mean"])
+
+
+class Forecast:
+    """Quantiles of the next log-return that cannot cross: the middle one and positive steps away from it.
+
+    Trained in units of the trailing volatility sigma_t (whose log is the field `level`), so that calm and wild
+    years weigh alike; returned in log-return units.
+    """
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": len(task.options["quantiles"])}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        z = raw["out"]
+        middle = z.shape[1] // 2
+        centre = z[:, middle : middle + 1]
+        up = centre + torch.cumsum(softplus(z[:, middle + 1 :]), dim=1)
+        down = centre - torch.cumsum(softplus(z[:, :middle].flip(1)), dim=1).flip(1)
+        return torch.cat([down, centre, up], dim=1)
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return z * torch.exp(encoding.decode("level", blocks["level"]))
+
+
+class Volatility:
+    """Log-variance of the next days, trained relative to the trailing variance sigma_t squared."""
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": 1}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        return raw["out"]
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return z + 2.0 * encoding.decode("level", blocks["level"])
+
+
+class Control:
+    """A policy and a value. Discrete: one centred logit per action; continuous: the mean action per dimension.
+
+    The value is learned in units of the returns' running standard deviation (`value_scale`) and returned in rewards.
+    """
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        actions = int(task.options["actions"])
+        widths = {"policy": actions, "value": 1}
+        return widths if task.options["space"] == "discrete" else {**widths, "log_std": actions}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        policy = raw["policy"]
+        if task.options["space"] == "discrete":
+            policy = policy - policy.mean(1, keepdim=True)
+        return torch.cat([policy, raw["value"]], dim=1)
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return torch.cat([z[:, :-1], z[:, -1:] * float(task.options.get("value_scale", 1.0))], dim=1)
+
+
+ALL: dict[str, Outputs] = {
+    "classify": Classify(),
+    "regress": Regress(),
+    "forecast": Forecast(),
+    "volatility": Volatility(),
+    "control": Control(),
+}

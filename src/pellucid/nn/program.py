@@ -1,0 +1,82 @@
+"""NetworkProgram: network + schema + fitted encoding + deltas. Called on raw rows or observations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pellucid.core.errors import SchemaError, nearest
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Schema
+from pellucid.core.task import Task
+from pellucid.data.encoding import Encoding
+from pellucid.nn.delta import Delta
+from pellucid.nn.network import Network
+from pellucid.nn.outputs import ALL as OUTPUTS
+
+
+class NetworkProgram:
+    """A program that Pellucid learned. Implements `core.program.Program`.
+
+    Args:
+        network: the frozen or trainable base.
+        schema, tasks: what goes in, what comes out.
+        encoding: fitted on the training part.
+        deltas: already attached to the network, in order; dropped exactly by `detach`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        schema: Schema,
+        tasks: Mapping[str, Task],
+        encoding: Encoding,
+        deltas: tuple[Delta, ...] = (),
+    ) -> None:
+        self.network, self.encoding, self.deltas = network, encoding, deltas
+        self._schema, self._tasks = schema, dict(tasks)
+
+    @property
+    def schema(self) -> Schema:
+        return self._schema
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        return self._tasks
+
+    def task(self, name: str) -> Task:
+        """The task by name."""
+        if name not in self._tasks:
+            raise SchemaError(
+                f"no task '{name}'; the program's tasks are {', '.join(self._tasks)}.",
+                where="Program.task(...)",
+                mend=nearest(name, self._tasks) or "use one of the names above",
+            )
+        return self._tasks[name]
+
+    def encode(self, rows: Rows) -> dict[str, Tensor]:
+        """Raw rows to blocks, one per field that the rows have."""
+        return self.encoding.encode(rows)
+
+    @torch.no_grad()
+    def __call__(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """Outputs in the program's units, shape (n, k)."""
+        declared = self.task(task)
+        missing = [name for name in declared.inputs if name not in blocks]
+        if missing:
+            raise SchemaError(
+                f"the rows lack {len(missing)} of {len(declared.inputs)} inputs of task '{task}': {', '.join(missing)}.",
+                where=f"Program(blocks, task='{task}')",
+                mend="give rows with all inputs of the task (a policy also reads its position)",
+            )
+        outputs = OUTPUTS[declared.kind]
+        device = self.network.bias.device
+        moved = {name: blocks[name].to(device) for name in declared.inputs}
+        z = outputs.training(declared, self.network(moved, task))
+        return outputs.units(declared, z, moved, self.encoding)
+
+    def parameter_count(self) -> int:
+        """Parameters of the base, without deltas."""
+        return sum(p.numel() for p in self.network.parameters())

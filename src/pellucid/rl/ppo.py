@@ -1,0 +1,288 @@
+"""PPO: proximal policy optimisation with a clipped surrogate (Schulman et al. 2017).
+
+Read from top to bottom: collect a rollout with the current policy, estimate advantages, then give minibatches of it
+for a few epochs. Discrete actions are sampled by the Gumbel trick, continuous ones from a diagonal Gaussian.
+
+Differs from the paper: advantages are normalised once per rollout (so that the loss of a minibatch is a mean of
+independent rows), rewards are divided by the running standard deviation of their discounted sum, truncated episodes
+bootstrap from the value of their true last observation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.random import stream
+from pellucid.core.task import Task
+from pellucid.envs.vectorise import VectorAdapter
+from pellucid.nn.network import Network
+from pellucid.rl.advantages import gae
+from pellucid.train.learner import Loss, State
+
+Blocks = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Settings of PPO.
+
+    Args:
+        steps: environment steps per environment and rollout.
+        epochs, minibatch: passes over a rollout, rows per update.
+        discount, gae_lambda: of generalised advantage estimation.
+        clip: of the probability ratio.
+        entropy, value_weight: weights of the entropy bonus and of the value's squared error.
+        target_kl: drop the rest of a rollout once the approximate KL passes 1.5 times this; None: never.
+    """
+
+    steps: int = 32
+    epochs: int = 4
+    minibatch: int = 256
+    discount: float = 0.99
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.01
+    value_weight: float = 0.5
+    target_kl: float | None = None
+
+
+class PPOBatch(NamedTuple):
+    """Rows of a rollout: blocks (n, w); action (n,) or (n, k); the rest (n,)."""
+
+    blocks: Blocks
+    action: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    returns: Tensor
+
+
+def log_prob_and_entropy(raw: dict[str, Tensor], action: Tensor) -> tuple[Tensor, Tensor]:
+    """Of actions under the policy's raw outputs: categorical, or a diagonal Gaussian when there is a `log_std`."""
+    if "log_std" not in raw:
+        log_p = torch.log_softmax(raw["policy"], dim=1)
+        return log_p.gather(1, action.long()[:, None])[:, 0], -(log_p.exp() * log_p).sum(1)
+    log_std = raw["log_std"].clamp(-5.0, 2.0)
+    z = (action - raw["policy"]) * torch.exp(-log_std)
+    log_p = (-0.5 * z.square() - log_std - 0.5 * math.log(2.0 * math.pi)).sum(1)
+    return log_p, (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(1)
+
+
+def act(raw: dict[str, Tensor], generator: np.random.Generator | None) -> Tensor:
+    """Actions: sampled, or the mode when `generator` is None."""
+    policy = raw["policy"]
+    if "log_std" in raw:
+        if generator is None:
+            return policy
+        noise = torch.from_numpy(generator.standard_normal(tuple(policy.shape), dtype=np.float32)).to(policy.device)
+        return policy + torch.exp(raw["log_std"].clamp(-5.0, 2.0)) * noise
+    if generator is not None:
+        gumbel = generator.gumbel(size=tuple(policy.shape)).astype(np.float32)
+        policy = policy + torch.from_numpy(gumbel).to(policy.device)
+    return policy.argmax(1)
+
+
+class PPO:
+    """The Learner.
+
+    Args:
+        task: a `control` task.
+        env: the vectorised environment.
+        encode: observations to blocks.
+        config: see `PPOConfig`.
+        seed: of actions and shuffles.
+    """
+
+    rowwise = True
+
+    def __init__(
+        self,
+        task: Task,
+        env: VectorAdapter,
+        encode: Callable[[dict[str, Any]], Blocks],
+        config: PPOConfig,
+        *,
+        seed: int,
+    ) -> None:
+        self.task, self.env, self.encode, self.config, self.seed = task, env, encode, config, seed
+        self.discrete = task.options["space"] == "discrete"
+        self._obs: dict[str, Any] | None = None
+        self._rollout: PPOBatch | None = None
+        self._rollouts = 0  # collected so far
+        self._next = 0  # position of the next minibatch in this rollout
+        self._scale = RewardScale(env.num_envs, config.discount)
+        self._returns: list[float] = []  # of the last 100 finished episodes
+
+    @property
+    def value_scale(self) -> float:
+        """Rewards per unit of the value head."""
+        return self._scale.sd
+
+    # The rollout
+
+    @torch.no_grad()
+    def _collect(self, network: Network) -> PPOBatch:
+        if self._rollout is not None:
+            # The normaliser moves only between rollouts: old and new log-probabilities see the same inputs.
+            network.observe(self._rollout.blocks)
+        config, env, device = self.config, self.env, network.bias.device
+        if self._obs is None:
+            self._obs = env.reset()
+        T, N = config.steps, env.num_envs
+        blocks: list[Blocks] = []
+        actions: list[Tensor] = []
+        log_probs: list[Tensor] = []
+        reward, value, next_value = np.zeros((T, N)), np.zeros((T, N)), np.zeros((T, N))
+        terminated, ended, valid = (np.zeros((T, N), dtype=np.bool_) for _ in range(3))
+        for t in range(T):
+            block = {k: v.to(device) for k, v in self.encode(self._obs).items()}
+            raw = network(block, self.task.name)
+            action = act(raw, stream(self.seed, f"ppo/{self.task.name}/act", self._rollouts * T + t))
+            step = env.step(action.cpu().numpy())
+            blocks.append(block)
+            actions.append(action)
+            log_probs.append(log_prob_and_entropy(raw, action)[0])
+            value[t] = raw["value"][:, 0].cpu().numpy()
+            reward[t], terminated[t], valid[t] = step.reward, step.terminated, step.valid
+            ended[t] = step.terminated | step.truncated | ~step.valid
+            if t:
+                next_value[t - 1] = np.where(ended[t - 1], next_value[t - 1], value[t])
+            bootstrap = step.truncated & ~step.terminated & step.valid
+            if bootstrap.any():
+                final = {k: v[bootstrap] for k, v in step.final_obs.items()}
+                next_value[t, bootstrap] = self._value(network, final)
+            self._obs = step.obs
+        next_value[-1] = np.where(ended[-1], next_value[-1], self._value(network, self._obs))
+        self._returns = (self._returns + [float(r) for r, _ in env.finished])[-100:]
+        env.finished.clear()
+        scaled = self._scale(reward, ended)
+        advantage, returns = gae(
+            scaled, value, next_value, terminated, ended, discount=config.discount, gae_lambda=config.gae_lambda
+        )
+        keep = torch.from_numpy(valid.reshape(-1))
+        kept = advantage[valid]
+        advantage = (advantage - kept.mean()) / (kept.std() + 1e-8)
+        self._rollouts += 1
+
+        def flat(x: np.ndarray[Any, Any]) -> Tensor:
+            return torch.from_numpy(x.reshape(-1).astype(np.float32)).to(device)[keep]
+
+        return PPOBatch(
+            {k: torch.cat([b[k] for b in blocks])[keep] for k in blocks[0]},
+            torch.cat(actions)[keep],
+            torch.cat(log_probs)[keep],
+            flat(advantage),
+            flat(returns),
+        )
+
+    def _value(self, network: Network, obs: dict[str, Any]) -> np.ndarray[Any, Any]:
+        block = {k: v.to(network.bias.device) for k, v in self.encode(obs).items()}
+        values: np.ndarray[Any, Any] = network(block, self.task.name)["value"][:, 0].cpu().numpy()
+        return values
+
+    # The update
+
+    def next_batch(self, network: nn.Module) -> PPOBatch:
+        assert isinstance(network, Network)
+        if self._rollout is None or self._next >= self.config.epochs * self._per_epoch(self._rollout):
+            self._rollout, self._next = self._collect(network), 0
+        rollout = self._rollout
+        per_epoch = self._per_epoch(rollout)
+        epoch, part = divmod(self._next, per_epoch)
+        n = len(rollout.advantage)
+        order = stream(self.seed, f"ppo/{self.task.name}/shuffle", self._rollouts * self.config.epochs + epoch)
+        index = torch.from_numpy(np.array_split(order.permutation(n), per_epoch)[part])
+        self._next += 1
+        blocks = {k: v[index] for k, v in rollout.blocks.items()}
+        return PPOBatch(blocks, *(x[index] for x in rollout[1:]))
+
+    def _per_epoch(self, rollout: PPOBatch) -> int:
+        return max(1, round(len(rollout.advantage) / self.config.minibatch))
+
+    def loss(self, network: nn.Module, batch: PPOBatch) -> Loss:
+        config = self.config
+        raw = network(batch.blocks, self.task.name)
+        log_prob, entropy = log_prob_and_entropy(raw, batch.action)
+        log_ratio = log_prob - batch.log_prob
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
+        policy = -torch.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
+        value = (raw["value"][:, 0] - batch.returns).square().mean()
+        total = policy + config.value_weight * value - config.entropy * entropy.mean()
+        with torch.no_grad():
+            metrics = {
+                "policy_loss": policy.detach(),
+                "value_loss": value.detach(),
+                "entropy": entropy.mean(),
+                "approx_kl": (ratio - 1.0 - log_ratio).mean(),
+                "clip_fraction": ((ratio - 1.0).abs() > config.clip).float().mean(),
+            }
+        if self._returns:
+            metrics["episode_return"] = torch.tensor(float(np.mean(self._returns)))
+        return Loss(total, metrics)
+
+    def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
+        limit = self.config.target_kl
+        if limit is not None and metrics["approx_kl"] > 1.5 * limit and self._rollout is not None:
+            self._next = self.config.epochs * self._per_epoch(self._rollout)
+
+    def get_state(self) -> State:
+        rollout = self._rollout
+        return {
+            "env": self.env.get_state() if self.env.resumable and self._obs is not None else None,
+            "obs": self._obs,
+            "rollout": None if rollout is None else rollout._asdict(),
+            "rollouts": self._rollouts,
+            "next": self._next,
+            "scale": self._scale.get_state(),
+            "returns": self._returns,
+        }
+
+    def set_state(self, state: State) -> None:
+        self._rollouts, self._next = int(state["rollouts"]), int(state["next"])
+        self._returns = list(state["returns"])
+        self._scale.set_state(state["scale"])
+        self._rollout = None if state["rollout"] is None else PPOBatch(**state["rollout"])
+        if state["env"] is not None:
+            self._obs = state["obs"]
+            self.env.set_state(state["env"])
+        else:  # not resumable exactly: a fresh episode, and the caller says so
+            self._obs = None
+
+
+class RewardScale:
+    """Divide rewards by the running standard deviation of their discounted sum (never shifts them)."""
+
+    def __init__(self, num_envs: int, discount: float) -> None:
+        self.discount, self.sums = discount, np.zeros(num_envs)
+        self.count, self.mean, self.m2 = 0.0, 0.0, 0.0
+
+    @property
+    def sd(self) -> float:
+        return math.sqrt(self.m2 / self.count) if self.count > 1 and self.m2 > 1e-16 else 1.0
+
+    def __call__(self, reward: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        seen = np.empty_like(reward)
+        for t in range(len(reward)):
+            self.sums = self.sums * self.discount + reward[t]
+            seen[t] = self.sums
+            self.sums = np.where(ended[t], 0.0, self.sums)
+        n, mean = float(seen.size), float(seen.mean())
+        total, delta = self.count + n, mean - self.mean
+        self.m2 += float(((seen - mean) ** 2).sum()) + delta**2 * self.count * n / total
+        self.mean += delta * n / total
+        self.count = total
+        return reward / self.sd
+
+    def get_state(self) -> State:
+        return {"sums": self.sums, "count": self.count, "mean": self.mean, "m2": self.m2}
+
+    def set_state(self, state: State) -> None:
+        self.sums = np.asarray(state["sums"])
+        self.count, self.mean, self.m2 = float(state["count"]), float(state["mean"]), float(state["m2"])

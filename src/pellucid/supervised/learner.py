@@ -1,0 +1,71 @@
+"""Supervised: minimise the task's loss on rows drawn without replacement, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.errors import DataError
+from pellucid.core.random import stream
+from pellucid.core.task import Task
+from pellucid.nn.losses import loss_of
+from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.train.learner import Loss, State
+
+
+class SupervisedBatch(NamedTuple):
+    blocks: dict[str, Tensor]
+    target: Tensor
+
+
+class Supervised:
+    """The Learner of `classify`, `regress`, `forecast` and `volatility`.
+
+    Args:
+        task: what is learned.
+        blocks: encoded training rows, each (n, columns).
+        target: in the training space of `nn.outputs`, shape (n,); class codes for `classify`.
+        batch: rows per update (all rows when fewer).
+        seed: of the shuffles. Epoch e is `stream(seed, "shuffle/<task>", e)`: nothing to save but a counter.
+    """
+
+    rowwise = True
+
+    def __init__(self, task: Task, blocks: dict[str, Tensor], target: Tensor, *, batch: int, seed: int) -> None:
+        if len(target) == 0:
+            raise DataError(
+                f"task '{task.name}' has no training rows.",
+                where="Supervised(...)",
+                mend="give more rows, a shorter window or a smaller review set",
+            )
+        self.task, self.target = task, target
+        self.blocks = {name: blocks[name] for name in task.inputs}
+        self.batch, self.seed = min(batch, len(target)), seed
+        self._drawn = 0
+        self._order: tuple[int, Tensor] | None = None
+        self._loss = loss_of(task)
+
+    def next_batch(self, network: nn.Module) -> SupervisedBatch:
+        per_epoch = max(1, len(self.target) // self.batch)
+        epoch, step = divmod(self._drawn, per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            order = stream(self.seed, f"shuffle/{self.task.name}", epoch).permutation(len(self.target))
+            self._order = (epoch, torch.from_numpy(order))
+        index = self._order[1][step * self.batch : (step + 1) * self.batch]
+        self._drawn += 1
+        return SupervisedBatch({k: v[index] for k, v in self.blocks.items()}, self.target[index])
+
+    def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
+        z = OUTPUTS[self.task.kind].training(self.task, network(batch.blocks, self.task.name))
+        return Loss(self._loss(z, batch.target).mean(), {})
+
+    def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
+        return None
+
+    def get_state(self) -> State:
+        return {"drawn": self._drawn}
+
+    def set_state(self, state: State) -> None:
+        self._drawn, self._order = int(state["drawn"]), None

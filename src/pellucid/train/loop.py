@@ -1,0 +1,258 @@
+"""The one training loop. Every learner, delta and combination of tasks goes through it.
+
+    for update in ...:
+        batches   = each learner draws its batch
+        gradients = each learner's loss and its own gradient, clipped per learner
+        shared    = their sum, or `combine(J)` where J holds one row per learner over the shared parameters
+        step      = optimiser on gradients + penalties of the parts
+        after     = learners, then parts; checkpoints are taken only here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.errors import Interrupted, TrainingFault
+from pellucid.train.learner import Combine, Learner, Part, State
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Settings of the loop.
+
+    Args:
+        updates: optimiser steps in all.
+        clip: largest norm of one learner's gradient; None for no clipping.
+        weights: one factor per learner, in order; empty for ones.
+        checkpoint_every: updates between checkpoints.
+    """
+
+    updates: int
+    clip: float | None = 1.0
+    weights: tuple[float, ...] = ()
+    checkpoint_every: int = 100
+
+
+@dataclass
+class Hooks:
+    """What the caller wants to happen on the way. All optional.
+
+    Args:
+        schedule: update -> factor on the learning rate.
+        save: receives the complete state at a checkpoint.
+        progress: receives (update, metrics by task) after every update.
+        stop: asked after every update; True ends the run with a checkpoint and `Interrupted`.
+    """
+
+    schedule: Callable[[int], float] | None = None
+    save: Callable[[State], None] | None = None
+    progress: Callable[[int, dict[str, dict[str, float]]], None] | None = None
+    stop: Callable[[], bool] | None = None
+
+
+@dataclass
+class History:
+    """Learning curves: task -> metric -> [(update, value), ...], thinned by averaging over `every` updates."""
+
+    every: int = 10
+    curves: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
+    _sums: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, update: int, metrics: dict[str, dict[str, float]]) -> None:
+        for task, values in metrics.items():
+            sums = self._sums.setdefault(task, {})
+            for name, value in values.items():
+                entry = sums.setdefault(name, [0.0, 0.0])
+                entry[0] += value
+                entry[1] += 1.0
+        if (update + 1) % self.every == 0:
+            for task, sums in self._sums.items():
+                for name, (total, count) in sums.items():
+                    self.curves.setdefault(task, {}).setdefault(name, []).append([update + 1.0, total / count])
+            self._sums = {}
+
+    def get_state(self) -> State:
+        return {"every": self.every, "curves": self.curves, "sums": self._sums}
+
+    def set_state(self, state: State) -> None:
+        self.every, self.curves, self._sums = int(state["every"]), state["curves"], state["sums"]
+
+
+class Trainer:
+    """A run of the loop that can be saved at any update boundary and resumed bit-identically.
+
+    Args:
+        network: what is trained; `parameters` names the trained ones (all, or those of a delta).
+        learners: one per task.
+        optimiser: over exactly `parameters`.
+        parameters: name -> parameter.
+        shared: the parameters over which `combine` acts; the others just add up.
+        combine: J (m, n) -> g (n,); None is the sum.
+        parts: deltas and the like: penalties, ticks, state.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        learners: Sequence[Learner],
+        optimiser: torch.optim.Optimizer,
+        parameters: dict[str, nn.Parameter],
+        *,
+        shared: Sequence[nn.Parameter] = (),
+        combine: Combine | None = None,
+        parts: Sequence[Part] = (),
+    ) -> None:
+        self.network, self.learners, self.optimiser = network, list(learners), optimiser
+        self._named, self.names, self.parameters = dict(parameters), list(parameters), list(parameters.values())
+        self.combine, self.parts = combine, list(parts)
+        ids = {id(p) for p in shared}
+        self._shared = [i for i, p in enumerate(self.parameters) if id(p) in ids]
+        self.update = 0
+        self.history = History()
+        self._base_lr = [float(group["lr"]) for group in optimiser.param_groups]
+
+    def run(self, config: LoopConfig, hooks: Hooks | None = None) -> History:
+        """Train until `config.updates`; continues where `set_state` left off."""
+        hooks = hooks or Hooks()
+        self.history.every = max(1, config.updates // 100)
+        while self.update < config.updates:
+            if hooks.schedule is not None:
+                factor = hooks.schedule(self.update)
+                for group, lr in zip(self.optimiser.param_groups, self._base_lr, strict=True):
+                    group["lr"] = lr * factor
+            metrics = self._step(config)
+            self.history.add(self.update, metrics)
+            self.update += 1
+            last = self.update == config.updates
+            stopping = hooks.stop is not None and not last and hooks.stop()
+            if hooks.save is not None and (last or stopping or self.update % config.checkpoint_every == 0):
+                hooks.save(self.get_state())
+            if hooks.progress is not None:
+                hooks.progress(self.update, metrics)
+            if stopping:
+                raise Interrupted(
+                    f"interrupted after update {self.update} of {config.updates}; a checkpoint is written.",
+                    where="training loop",
+                    mend="run the same command with --resume",
+                )
+        return self.history
+
+    def _step(self, config: LoopConfig) -> dict[str, dict[str, float]]:
+        batches = [learner.next_batch(self.network) for learner in self.learners]
+        metrics: dict[str, dict[str, float]] = {}
+
+        def evaluate() -> float:
+            rows: list[list[Tensor | None]] = []
+            total = 0.0
+            for i, (learner, batch) in enumerate(zip(self.learners, batches, strict=True)):
+                if batch is None:
+                    continue
+                weight = config.weights[i] if config.weights else 1.0
+                value, logged = learner.loss(self.network, batch)
+                # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
+                grads = torch.autograd.grad(value, self.parameters, allow_unused=True)
+                rows.append(self._checked(learner.task.name, value, list(grads), weight, config.clip))
+                found = {k: float(v) for k, v in logged.items()}
+                metrics[learner.task.name] = {"loss": float(value.detach()), **found}
+                total += weight * float(value.detach())
+            self._assign(rows)
+            return total
+
+        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.step(evaluate)
+        for learner in self.learners:
+            if learner.task.name in metrics:
+                learner.after_step(self.network, metrics[learner.task.name])
+        for part in self.parts:
+            part.after_step(self.update)
+        return metrics
+
+    def _checked(
+        self, task: str, value: Tensor, grads: list[Tensor | None], weight: float, clip: float | None
+    ) -> list[Tensor | None]:
+        """Refuse what is not finite, naming it; clip; weigh."""
+        norms = [g.norm() for g in grads if g is not None]
+        norm = float(torch.stack(norms).norm()) if norms else 0.0
+        if not (bool(torch.isfinite(value)) and norm < float("inf")):
+            bad = [n for n, g in zip(self.names, grads, strict=True) if g is not None and not bool(g.isfinite().all())]
+            what = f"the loss is {float(value.detach())}" if not bool(torch.isfinite(value)) else "the gradient"
+            raise TrainingFault(
+                f"task '{task}': {what} is not finite at update {self.update}"
+                + (f" (first in '{bad[0]}')." if bad else "."),
+                where=f"update {self.update}, learner of '{task}'",
+                mend="the last checkpoint is intact: lower the learning rate, or look for extreme inputs",
+            )
+        scale = weight
+        if clip is not None and norm > clip:
+            scale *= clip / (norm + 1e-12)
+        return [None if g is None else g * scale for g in grads]
+
+    def _assign(self, rows: list[list[Tensor | None]]) -> None:
+        """Put the combined gradient into `.grad`."""
+        for i, parameter in enumerate(self.parameters):
+            found = [g for row in rows if (g := row[i]) is not None]
+            if found:
+                total = found[0]
+                for g in found[1:]:
+                    total = total + g
+                parameter.grad = total
+        if self.combine is not None and len(rows) > 1 and self._shared:
+            flat = [
+                torch.cat([
+                    (g if (g := row[i]) is not None else torch.zeros_like(self.parameters[i])).flatten()
+                    for i in self._shared
+                ])
+                for row in rows
+            ]
+            g = self.combine(torch.stack(flat))
+            start = 0
+            for i in self._shared:
+                p = self.parameters[i]
+                p.grad = g[start : start + p.numel()].view_as(p)
+                start += p.numel()
+        for part in self.parts:
+            penalty = part.penalty()
+            if penalty is None:
+                continue
+            grads = torch.autograd.grad(penalty, self.parameters, allow_unused=True)
+            for p, extra in zip(self.parameters, grads, strict=True):
+                if extra is not None:
+                    p.grad = extra if p.grad is None else p.grad + extra
+
+    def get_state(self) -> State:
+        """Everything that resuming needs; arrays and JSON only."""
+        state: dict[str, Any] = {
+            "update": self.update,
+            "network": dict(self.network.state_dict()),
+            "optimiser": _optimiser_state(self.optimiser, self._named),
+            "learners": [learner.get_state() for learner in self.learners],
+            "parts": [part.get_state() for part in self.parts],
+            "history": self.history.get_state(),
+        }
+        return state
+
+    def set_state(self, state: State) -> None:
+        self.update = int(state["update"])
+        self.network.load_state_dict(state["network"])
+        _load_optimiser_state(self.optimiser, self._named, state["optimiser"])
+        for learner, saved in zip(self.learners, state["learners"], strict=True):
+            learner.set_state(saved)
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            part.set_state(saved)
+        self.history.set_state(state["history"])
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer, parameters: dict[str, nn.Parameter]) -> State:
+    """State by parameter name; torch keys it by position, which a changed grouping would scramble."""
+    return {n: dict(optimiser.state[p]) for n, p in parameters.items() if p in optimiser.state}
+
+
+def _load_optimiser_state(optimiser: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], state: State) -> None:
+    for name, parameter in parameters.items():
+        if name in state:
+            optimiser.state[parameter] = dict(state[name])
