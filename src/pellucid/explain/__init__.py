@@ -1,0 +1,26 @@
+"""Explain: Shapley values with standard errors, and the effect of do(field).
+
+Sees nothing of a program but `core.Program`, so policies, forecasters and foreign models are explained alike.
+
+Add an explainer: one file with a function like `estimate.Explainer`, one line in `attribution.ALL`, and
+`pellucid.testing.check_explainer` runs over it.
+"""
+
+from pellucid.explain.attribution import ALL, attribute
+from pellucid.explain.effect import Effect, effect_of_do, held_fixed
+from pellucid.explain.estimate import Estimate, Explainer
+from pellucid.explain.explanation import Explanation, Ranked
+from pellucid.explain.game import Game
+
+__all__ = [
+    "ALL",
+    "Effect",
+    "Estimate",
+    "Explainer",
+    "Explanation",
+    "Game",
+    "Ranked",
+    "attribute",
+    "effect_of_do",
+    "held_fixed",
+]

@@ -1,0 +1,186 @@
+"""Explanation: Shapley values with their errors and everything needed to read, draw, compare and repeat them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.core.errors import SchemaError, nearest, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = npt.NDArray[np.float64]
+
+
+class Ranked(NamedTuple):
+    """A player with its value (one row) or its mean absolute value (several rows)."""
+
+    player: str
+    value: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Shapley values of n rows, d players, k outputs, in the program's units.
+
+    Args:
+        values: shape (n, d, k); a row's values add up to `prediction - base`.
+        error: standard error of each value, shape (n, d, k); zero when the method is exact.
+        base: mean output over the background, shape (k,).
+        prediction: outputs of the rows, shape (n, k).
+        players, outputs, keys: names along d, k and n.
+        inputs: raw values for display, shape (n, d), objects: a number (the mean over a player's lags) or a category.
+        task, unit: what is explained and the unit of its outputs.
+        method: the explainer's name and, after a colon, what it did and how the error was found.
+        background_n: rows of the background.
+        evaluations: model rows evaluated, in all.
+        seed: of the random numbers.
+    """
+
+    values: Array
+    error: Array
+    base: Array
+    prediction: Array
+    players: tuple[str, ...]
+    outputs: tuple[str, ...]
+    keys: tuple[str, ...]
+    inputs: npt.NDArray[np.object_]
+    task: str
+    unit: str
+    method: str
+    background_n: int
+    evaluations: int
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def residual(self) -> Array:
+        """`prediction - base - sum of the values`, shape (n, k): bookkeeping; zero says nothing about the errors."""
+        left: Array = self.prediction - self.base - self.values.sum(1)
+        return left
+
+    def output(self, name: str | int = 0) -> int:
+        """The position of an output, by name or position."""
+        if isinstance(name, int) and -len(self.outputs) <= name < len(self.outputs):
+            return name % len(self.outputs)
+        if name in self.outputs:
+            return self.outputs.index(str(name))
+        raise SchemaError(
+            f"no output {name!r}; task '{self.task}' returns {', '.join(self.outputs)}.",
+            where="Explanation.output(...)",
+            mend=nearest(str(name), self.outputs) or "use one of the names above",
+        )
+
+    def top(self, k: int = 5, *, output: str | int = 0) -> list[Ranked]:
+        """The k players of largest mean absolute value; with one row, its signed values."""
+        at = self.output(output)
+        if len(self) == 0:
+            return []
+        size = np.abs(self.values[:, :, at]).mean(0)
+        shown = self.values[0, :, at] if len(self) == 1 else size
+        error = np.sqrt(np.square(self.error[:, :, at]).sum(0)) / len(self)
+        order = np.argsort(-size, kind="stable")[:k]
+        return [Ranked(self.players[i], float(shown[i]), float(error[i])) for i in order]
+
+    def order_stability(self, k: int = 5, *, output: str | int = 0) -> float:
+        """Share of the pairs among each row's k largest values whose order is settled.
+
+        Settled: absolute values differ by more than two standard errors of their difference (covariances left
+        out). 1.0 when all pairs are, or when there are none.
+        """
+        at = self.output(output)
+        k = min(k, len(self.players))
+        if k < 2 or len(self) == 0:
+            return 1.0
+        size = np.abs(self.values[:, :, at])
+        order = np.argsort(-size, axis=1, kind="stable")[:, :k]
+        size = np.take_along_axis(size, order, 1)
+        error = np.take_along_axis(self.error[:, :, at], order, 1)
+        i, j = np.triu_indices(k, 1)
+        return float((size[:, i] - size[:, j] > 2.0 * np.hypot(error[:, i], error[:, j])).mean())
+
+    def text(self, *, output: str | int = 0, k: int = 8, row: int | None = None) -> str:
+        """A short terminal rendering: one row, or the mean absolute values when there are several."""
+        from pellucid.explain.render import as_text
+
+        return as_text(self, output=self.output(output), k=k, row=row)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line per row, player and output: key, player, output, value, error, input."""
+        import pandas as pd
+
+        n, d, k = self.values.shape
+        return pd.DataFrame(
+            {
+                "key": np.repeat(np.asarray(self.keys, dtype=object), d * k),
+                "player": np.tile(np.repeat(np.asarray(self.players, dtype=object), k), n),
+                "output": np.tile(np.asarray(self.outputs, dtype=object), n * d),
+                "value": self.values.ravel(),
+                "error": self.error.ravel(),
+                "input": np.repeat(self.inputs.ravel(), k),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `from_json` gives back every number exactly (except NaN inputs, which become null)."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        names = {name: list(getattr(self, name)) for name in _NAMES}
+        inputs = [[None if isinstance(v, float) and v != v else v for v in row] for row in self.inputs.tolist()]
+        return {**arrays, **names, "inputs": inputs, **{name: getattr(self, name) for name in _SCALARS}}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Explanation:
+        n, d, k = len(raw["keys"]), len(raw["players"]), len(raw["outputs"])
+        shapes = {"values": (n, d, k), "error": (n, d, k), "base": (k,), "prediction": (n, k)}
+        fields: dict[str, Any] = {name: raw[name] for name in _SCALARS}
+        fields |= {name: tuple(raw[name]) for name in _NAMES}
+        fields |= {name: np.asarray(raw[name], dtype=np.float64).reshape(shapes[name]) for name in _ARRAYS}
+        inputs = np.empty((n, d), dtype=object)
+        for i, row in enumerate(raw["inputs"]):
+            inputs[i] = [float("nan") if v is None else v for v in row]
+        return cls(**fields, inputs=inputs)
+
+    def to_shap(self, *, output: str | int = 0) -> Any:
+        """A `shap.Explanation` of one output, for shap's plots.
+
+        Raises:
+            MissingExtra: shap is not installed.
+        """
+        require("shap", extra="xai", purpose="Explanation.to_shap()")
+        shap = import_module("shap")
+        at = self.output(output)
+        return shap.Explanation(
+            values=self.values[:, :, at],
+            base_values=np.full(len(self), self.base[at]),
+            data=self.inputs,
+            feature_names=list(self.players),
+            output_names=self.outputs[at],
+            error_std=self.error[:, :, at],
+        )
+
+    def plot(self, *, output: str | int = 0, k: int = 10) -> Any:
+        """A bar chart with error bars of two standard errors, as a matplotlib figure.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        require("matplotlib", extra="xai", purpose="Explanation.plot()")
+        ranked = self.top(k, output=output)[::-1]
+        figure = import_module("matplotlib.figure").Figure(figsize=(6.0, 0.4 * len(ranked) + 1.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh([r.player for r in ranked], [r.value for r in ranked], xerr=[2 * r.error for r in ranked])
+        axes.set_xlabel(f"{self.task}: {self.outputs[self.output(output)]} ({self.unit})")
+        return figure
+
+
+_ARRAYS = ("values", "error", "base", "prediction")
+_NAMES = ("players", "outputs", "keys")
+_SCALARS = ("task", "unit", "method", "background_n", "evaluations", "seed")
