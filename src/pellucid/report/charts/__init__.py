@@ -1,0 +1,41 @@
+"""One chart a file; each is a pure function from numbers to an accessible SVG picture."""
+
+from pellucid.report.charts.attribution import Column, attribution_bars
+from pellucid.report.charts.heat import heat_map
+from pellucid.report.charts.intervals import Estimate, interval_chart
+from pellucid.report.charts.lines import Series, line_chart
+from pellucid.report.charts.reliability import Bin, reliability_chart
+from pellucid.report.charts.shares import flip_chart, share_bar
+from pellucid.report.charts.shifts import Shift, shift_chart
+from pellucid.report.charts.waterfall import Step, waterfall_chart
+
+ALL = {
+    "attribution": attribution_bars,
+    "flips": flip_chart,
+    "heat": heat_map,
+    "intervals": interval_chart,
+    "lines": line_chart,
+    "reliability": reliability_chart,
+    "share": share_bar,
+    "shifts": shift_chart,
+    "waterfall": waterfall_chart,
+}
+
+__all__ = [
+    "ALL",
+    "Bin",
+    "Column",
+    "Estimate",
+    "Series",
+    "Shift",
+    "Step",
+    "attribution_bars",
+    "flip_chart",
+    "heat_map",
+    "interval_chart",
+    "line_chart",
+    "reliability_chart",
+    "share_bar",
+    "shift_chart",
+    "waterfall_chart",
+]

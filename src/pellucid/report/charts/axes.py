@@ -1,0 +1,46 @@
+"""Axes that several charts share."""
+
+from __future__ import annotations
+
+from pellucid.report.markup import Markup, clean
+from pellucid.report.svg import Scale, label, segment, shorten, text_width, tick_labels
+
+
+def bottom_axis(
+    scale: Scale, top: float, bottom: float, unit: str = "", *, signed: bool = False, wanted: int = 5
+) -> list[Markup]:
+    """Grid lines, tick labels under `bottom`, and the unit under them (needs 40 px below `bottom`)."""
+    ticks = scale.ticks(wanted)
+    texts = tick_labels(ticks, signed=signed)
+    widest = max((text_width(t, 11.5) for t in texts), default=0.0) + 14
+    room = abs(scale.stop - scale.start)
+    keep = max(1, -(-int(widest * len(ticks)) // max(int(room), 1)))
+    parts: list[Markup] = []
+    for i, (tick, text) in enumerate(zip(ticks, texts, strict=True)):
+        x = scale(tick)
+        parts.append(segment(x, top, x, bottom, "grid"))
+        if i % keep == 0:
+            parts.append(label(text, x, bottom + 16, "soft small middle"))
+    if unit:
+        middle = (scale.start + scale.stop) / 2
+        parts.append(label(unit, middle, bottom + 33, "soft small middle", room=room + 40))
+    return parts
+
+
+def left_axis(scale: Scale, left: float, right: float, texts: list[str], ticks: list[float]) -> list[Markup]:
+    """Horizontal grid lines with labels left of `left`."""
+    parts: list[Markup] = []
+    for tick, text in zip(ticks, texts, strict=True):
+        y = scale(tick)
+        parts += [segment(left, y, right, y, "grid"), label(text, left - 8, y + 4, "soft small end")]
+    return parts
+
+
+def wrap(text: object, room: float, size: float) -> list[str]:
+    """At most two lines; the rest is shortened."""
+    words, first = clean(text).split(" "), ""
+    while words and text_width(f"{first} {words[0]}".strip(), size) <= room:
+        first = f"{first} {words.pop(0)}".strip()
+    if not first:
+        return [shorten(text, room, size)]
+    return [first, shorten(" ".join(words), room, size)] if words else [first]
