@@ -1,0 +1,93 @@
+"""Baselines that stand beside every metric, resolved by the kind of task and a name.
+
+`naive` baselines need no skill (a constant, the last value, cash); a program shows skill only by beating all of
+them. `model` baselines are what an informed person would try first; a program is worth its while by beating these.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.core.errors import DataError, MissingExtra, nearest
+from pellucid.core.task import Task
+from pellucid.evidence.baselines import control, forecast, tables, trade, volatility
+from pellucid.evidence.baselines.context import (
+    Answer,
+    Baseline,
+    Context,
+    PriceContext,
+    RolloutContext,
+    TableContext,
+)
+from pellucid.evidence.finance import replay
+from pellucid.evidence.intervals import Floats
+from pellucid.evidence.metrics import row_losses
+
+__all__ = [
+    "ALL",
+    "Answer",
+    "Baseline",
+    "Context",
+    "PriceContext",
+    "RolloutContext",
+    "TableContext",
+    "answer",
+    "resolve",
+]
+
+ALL: dict[str, dict[str, Baseline]] = {
+    "forecast": forecast.ALL,
+    "volatility": volatility.ALL,
+    "control": trade.ALL | control.ALL,
+    "classify": tables.CLASSIFY,
+    "regress": tables.REGRESS,
+}
+
+
+def resolve(kind: str, name: str) -> Baseline:
+    """The baseline `name` for tasks of `kind`."""
+    known = ALL.get(kind, {})
+    if name not in known:
+        raise DataError(
+            f"no baseline '{name}' for a task of kind '{kind}'; there are {', '.join(known) or 'none'}.",
+            where="task.baselines",
+            mend=nearest(name, known) or "use one of these",
+        )
+    return known[name]
+
+
+def answer(task: Task, name: str, context: Context) -> Answer:
+    """Fit one baseline on the training rows and judge it on the test rows.
+
+    A baseline whose optional package is missing is answered with the note "needs pellucid[...]" and no losses, so
+    that its row stays in the table.
+
+    Args:
+        task: names the metric, and the options that a baseline needs.
+        name: of the baseline.
+        context: the kind of data that `task.kind` needs.
+    """
+    baseline = resolve(task.kind, name)
+    try:
+        outputs = baseline.fit_predict(task, context)
+    except MissingExtra as error:
+        extra = error.where.split("'")[1] if "'" in error.where else "all"
+        return Answer(name, baseline.role, None, None, f"needs pellucid[{extra}]")
+    return Answer(name, baseline.role, outputs, _losses(task, outputs, context), "")
+
+
+def _losses(task: Task, outputs: Floats, context: Context) -> Floats:
+    if isinstance(context, RolloutContext):
+        return -outputs[:, 0]
+    if isinstance(context, TableContext):
+        return row_losses(task, context.y_test, outputs)
+    if task.kind == "control":
+        if (np.diff(context.test) != 1).any():
+            raise DataError(
+                "the test days of a trading task are not consecutive, so positions cannot be carried over.",
+                where=f"baselines of task '{task.name}'",
+                mend="judge one stretch of days at a time",
+            )
+        return -replay(outputs[:, 0], context.next_simple_returns, context.cost)
+    target = context.log_returns[context.test + 1] if task.kind == "forecast" else context.risk(context.test)
+    return row_losses(task, target, outputs)

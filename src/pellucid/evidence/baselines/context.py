@@ -1,0 +1,184 @@
+"""What a baseline is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.core.errors import DataError
+from pellucid.core.rows import Index, Rows
+from pellucid.core.task import Task
+from pellucid.evidence.intervals import Floats
+
+__all__ = [
+    "FLOOR",
+    "Answer",
+    "Baseline",
+    "Context",
+    "PriceContext",
+    "Role",
+    "Rollout",
+    "RolloutContext",
+    "TableContext",
+]
+
+Role = Literal["naive", "model"]
+
+FLOOR = 1e-10  # least mean squared log-return that a logarithm is taken of: a daily move of 0.001 %
+
+
+@dataclass(frozen=True)
+class PriceContext:
+    """One asset's daily returns, with the decision days that are trained on and those that are judged.
+
+    A decision on day t may use the returns up to and including day t; entry t of the series is the return close
+    t-1 -> close t. Every training day must precede every test day, and every test day must have its label.
+
+    Args:
+        log_returns: shape (T,), consecutive trading days.
+        train, test: decision days, positions in the series, ascending; the test days are consecutive.
+        horizon: days of the risk label, t+1 .. t+horizon.
+        cost: share of the notional traded.
+    """
+
+    log_returns: Floats
+    train: Index
+    test: Index
+    horizon: int = 5
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not len(self.train) or not len(self.test) or self.train.max() >= self.test.min():
+            raise DataError(
+                "a baseline for prices needs training days that all precede the test days.",
+                where="PriceContext(train=..., test=...)",
+                mend="use evidence.folds.walk_forward",
+            )
+        if self.test.max() + 1 >= len(self.log_returns) or not np.isfinite(self.log_returns).all():
+            raise DataError(
+                "the last test day has no next return, or a return is not finite.",
+                where="PriceContext(log_returns=...)",
+                mend="judge only days whose target is there",
+            )
+
+    @classmethod
+    def from_rows(cls, rows: Rows, train: Index, test: Index, *, horizon: int = 5, cost: float = 0.0) -> PriceContext:
+        """From rows of `data.prices.windows`, one a consecutive day; indices are positions among the rows."""
+        return cls(np.log1p(np.asarray(rows.extra["simple_return"], dtype=np.float64)), train, test, horizon, cost)
+
+    @property
+    def next_simple_returns(self) -> Floats:
+        """Simple return close t -> close t+1 for every test day t, shape (len(test),)."""
+        return np.expm1(self.log_returns[self.test + 1])
+
+    @property
+    def past(self) -> Floats:
+        """The returns that fitting may see: from the first to the last training day."""
+        return self.log_returns[self.train.min() : self.train.max() + 1]
+
+    @property
+    def labelled(self) -> Index:
+        """Training days whose next return is known by the last training day."""
+        days: Index = self.train[self.train + 1 <= self.train.max()]
+        return days
+
+    @property
+    def labelled_risk(self) -> Index:
+        """Training days whose risk label is known by the last training day."""
+        days: Index = self.train[self.train + self.horizon <= self.train.max()]
+        return days
+
+    def risk(self, days: Index) -> Floats:
+        """Log of the mean squared log-return of days t+1 .. t+horizon, floored; NaN where the future is missing."""
+        mean = self.mean_square(days + self.horizon)
+        return np.where(days + self.horizon < len(self.log_returns), np.log(np.maximum(mean, FLOOR)), np.nan)
+
+    def mean_square(self, days: Index, length: int | None = None) -> Floats:
+        """Mean squared return of the `length` days up to and including each day (fewer at the very beginning)."""
+        span = self.horizon if length is None else length
+        total = np.concatenate([[0.0], np.cumsum(self.log_returns**2)])
+        end = np.minimum(days + 1, len(self.log_returns))
+        start = np.maximum(end - span, 0)
+        mean: Floats = (total[end] - total[start]) / np.maximum(end - start, 1)
+        return mean
+
+
+@dataclass(frozen=True)
+class TableContext:
+    """Encoded rows of a table. y: class numbers (classify) or values (regress); shape (n,)."""
+
+    x_train: Floats
+    y_train: npt.NDArray[Any]
+    x_test: Floats
+    y_test: npt.NDArray[Any]
+    seed: int = 0
+
+
+Blind = Callable[[int, int], Any]
+"""A policy that does not look: (number of environments, step) -> a batch of actions."""
+
+Rollout = Callable[[Blind, Sequence[int]], Floats]
+"""(policy, episode seeds) -> the return of one episode per seed, shape (len(seeds),)."""
+
+
+@dataclass(frozen=True)
+class RolloutContext:
+    """An environment, seen through a callable that plays episodes.
+
+    Args:
+        rollout: plays a blind policy on given episode seeds.
+        constants: actions that `best_constant_action` tries, each one action of the environment.
+        sample: (generator, number of environments) -> a batch of random actions.
+        train_seeds: episodes on which the best constant is chosen.
+        test_seeds: episodes on which it is judged; the program's own.
+    """
+
+    rollout: Rollout
+    constants: Sequence[Any]
+    sample: Callable[[np.random.Generator, int], Any]
+    train_seeds: Sequence[int]
+    test_seeds: Sequence[int]
+    seed: int = 0
+
+    @classmethod
+    def discrete(
+        cls, rollout: Rollout, actions: int, train_seeds: Sequence[int], test_seeds: Sequence[int], seed: int = 0
+    ) -> RolloutContext:
+        """For `Discrete(actions)`."""
+
+        def sample(generator: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+            return generator.integers(0, actions, size=count)
+
+        return cls(rollout, list(range(actions)), sample, train_seeds, test_seeds, seed)
+
+
+Context = PriceContext | TableContext | RolloutContext
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A named reference. `fit_predict` fits on the training rows and answers the test rows.
+
+    Its outputs have the form of a program's: quantiles (n, k), log-variance (n, 1), class probabilities or logits
+    (n, k), values (n, 1); for trading the positions decided (n, 1); for other environments episode returns (n, 1).
+    """
+
+    name: str
+    role: Role
+    description: str
+    fit_predict: Callable[[Task, Any], Floats]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A baseline's outputs and losses on the test rows, or the reason why there are none."""
+
+    name: str
+    role: Role
+    outputs: Floats | None
+    losses: Floats | None
+    note: str = ""

@@ -1,0 +1,107 @@
+"""Baselines for tables: class probabilities (or logits, when that is the task's unit) or values."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from pellucid.core.task import Task
+from pellucid.evidence.baselines.context import Baseline, TableContext
+from pellucid.evidence.intervals import Floats
+from pellucid.evidence.metrics import TINY, class_codes
+
+__all__ = ["CLASSIFY", "REGRESS"]
+
+
+def majority(task: Task, context: TableContext) -> Floats:
+    """The class shares of the training part, on every row."""
+    codes = class_codes(context.y_train, task)
+    count = _classes(task, context)
+    shares = np.bincount(codes, minlength=count)[:count] / len(codes)
+    return _as_outputs(np.tile(shares, (len(context.x_test), 1)), task)
+
+
+def logistic(task: Task, context: TableContext) -> Floats:
+    """Logistic regression on standardised columns."""
+    from sklearn.linear_model import LogisticRegression
+
+    return _classified(task, context, _scaled(LogisticRegression(max_iter=1000)))
+
+
+def boosted_classes(task: Task, context: TableContext) -> Floats:
+    """Histogram gradient boosting with scikit-learn's defaults."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return _classified(task, context, HistGradientBoostingClassifier(random_state=context.seed))
+
+
+def mean(task: Task, context: TableContext) -> Floats:
+    """The training mean, on every row."""
+    return np.full((len(context.x_test), 1), float(np.mean(context.y_train)))
+
+
+def ridge(task: Task, context: TableContext) -> Floats:
+    """Ridge regression on standardised columns."""
+    from sklearn.linear_model import RidgeCV
+
+    model = _scaled(RidgeCV(alphas=np.logspace(-3, 3, 13)))
+    model.fit(context.x_train, context.y_train)
+    return np.asarray(model.predict(context.x_test), dtype=np.float64).reshape(-1, 1)
+
+
+def boosted_values(task: Task, context: TableContext) -> Floats:
+    """Histogram gradient boosting with scikit-learn's defaults."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    model = HistGradientBoostingRegressor(random_state=context.seed)
+    model.fit(context.x_train, context.y_train)
+    return np.asarray(model.predict(context.x_test), dtype=np.float64).reshape(-1, 1)
+
+
+def _scaled(model: Any) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), model)
+
+
+def _classified(task: Task, context: TableContext, model: Any) -> Floats:
+    codes = class_codes(context.y_train, task)
+    chance = np.zeros((len(context.x_test), _classes(task, context)))
+    if len(np.unique(codes)) < 2:  # nothing to tell apart
+        chance[:, codes[0]] = 1.0
+        return _as_outputs(chance, task)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an unconverged logistic regression is still a baseline
+        model.fit(context.x_train, codes)
+    chance[:, model.classes_] = model.predict_proba(context.x_test)
+    return _as_outputs(chance, task)
+
+
+def _classes(task: Task, context: TableContext) -> int:
+    named = len(task.options.get("classes", ()))
+    return named or int(max(class_codes(context.y_train, task).max(), class_codes(context.y_test, task).max())) + 1
+
+
+def _as_outputs(chance: Floats, task: Task) -> Floats:
+    """Probabilities in the task's own form: logits when its unit says so, one column when it has one output."""
+    clipped = np.clip(chance, TINY, 1.0)
+    if len(task.outputs) == 1 and chance.shape[1] == 2:
+        logit = np.log(clipped[:, 1:]) - np.log(clipped[:, :1])
+        return logit if task.unit == "logit" else chance[:, 1:]
+    return np.log(clipped) if task.unit == "logit" else chance
+
+
+CLASSIFY: dict[str, Baseline] = {
+    "majority": Baseline("majority", "naive", "class shares of the training part", majority),
+    "linear": Baseline("linear", "model", "logistic regression", logistic),
+    "hist_gradient_boosting": Baseline("hist_gradient_boosting", "model", "gradient boosting", boosted_classes),
+}
+
+REGRESS: dict[str, Baseline] = {
+    "mean": Baseline("mean", "naive", "training mean", mean),
+    "linear": Baseline("linear", "model", "ridge regression", ridge),
+    "hist_gradient_boosting": Baseline("hist_gradient_boosting", "model", "gradient boosting", boosted_values),
+}

@@ -1,0 +1,245 @@
+"""Metrics, one number a row and lower is better, so that any two programs can be compared row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.core.errors import DataError, nearest
+from pellucid.core.task import Task
+from pellucid.evidence.intervals import Floats
+
+__all__ = [
+    "ALL",
+    "Metric",
+    "accuracy",
+    "auc",
+    "class_codes",
+    "expected_calibration_error",
+    "is_constant",
+    "probabilities",
+    "quantile_coverage",
+    "resolve",
+    "row_losses",
+]
+
+Values = npt.NDArray[Any]
+Loss = Callable[[Values, Floats, Task], Floats]
+
+TINY = 1e-7  # least probability that a log loss charges for
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A loss per row.
+
+    Args:
+        name: as a task names it.
+        label: for a person, as it stands in a table.
+        unit: of the loss.
+        loss: (y (n,), outputs (n, k), task) -> (n,).
+    """
+
+    name: str
+    label: str
+    unit: str
+    loss: Loss
+
+
+def row_losses(task: Task, y: Values, outputs: npt.ArrayLike) -> Floats:
+    """The task's metric on each row.
+
+    Args:
+        y: targets, shape (n,); ignored by `negative_reward`. NaN gives NaN.
+        outputs: what the program or a baseline says, shape (n, k) or (n,), in the task's unit.
+    """
+    array = np.asarray(outputs, dtype=np.float64)
+    table = array[:, None] if array.ndim == 1 else array
+    if len(y) != len(table):
+        raise DataError(
+            f"{len(y)} targets do not go with {len(table)} outputs.",
+            where=f"metric '{task.metric}' of task '{task.name}'",
+            mend="give one row of outputs per target",
+        )
+    return resolve(task.metric).loss(np.asarray(y), table, task)
+
+
+def resolve(name: str) -> Metric:
+    """The metric of that name."""
+    if name not in ALL:
+        raise DataError(
+            f"no metric '{name}'; there are {', '.join(ALL)}.",
+            where="task.metric",
+            mend=nearest(name, ALL) or "use one of these",
+        )
+    return ALL[name]
+
+
+def pinball(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Pinball loss, mean over the quantiles (Koenker & Bassett 1978); proper for each of them.
+
+    Args:
+        outputs: quantiles in the order of `task.options["quantiles"]`, shape (n, k).
+    """
+    levels = quantile_levels(task)
+    if outputs.shape[1] != len(levels):
+        raise DataError(
+            f"{outputs.shape[1]} outputs do not go with {len(levels)} quantiles.",
+            where=f"metric 'pinball' of task '{task.name}'",
+            mend="give one output per level of options.quantiles",
+        )
+    miss = y.astype(np.float64)[:, None] - outputs
+    loss: Floats = np.maximum(levels * miss, (levels - 1) * miss).mean(axis=1)
+    return loss
+
+
+def quantile_levels(task: Task) -> Floats:
+    """`task.options["quantiles"]`, shape (k,)."""
+    if "quantiles" not in task.options:
+        raise DataError(
+            f"task '{task.name}' names no quantiles.",
+            where="task.options",
+            mend="give options.quantiles, e.g. [0.05, 0.25, 0.5, 0.75, 0.95]",
+        )
+    return np.asarray(task.options["quantiles"], dtype=np.float64)
+
+
+def qlike(y: Values, outputs: Floats, task: Task) -> Floats:
+    """QLIKE of a log-variance forecast h: v / exp(h) - log(v) + h - 1, with v = exp(y) (Patton 2011).
+
+    Zero for a perfect forecast; least in expectation at h = log E[v], also when v is a noisy measure of variance.
+
+    Args:
+        y: log of the realised variance, shape (n,).
+        outputs: log-variance, shape (n, 1).
+    """
+    gap = y.astype(np.float64) - outputs[:, 0]
+    return np.exp(gap) - gap - 1
+
+
+def squared_error(y: Values, outputs: Floats, task: Task) -> Floats:
+    """(output - y)^2, mean over the columns; least in expectation at the mean."""
+    return _errors(y, outputs, 2)
+
+
+def absolute_error(y: Values, outputs: Floats, task: Task) -> Floats:
+    """|output - y|, mean over the columns; least in expectation at the median."""
+    return _errors(y, outputs, 1)
+
+
+def _errors(y: Values, outputs: Floats, power: int) -> Floats:
+    target = y.astype(np.float64).reshape(len(outputs), -1)
+    loss: Floats = (np.abs(outputs - target) ** power).mean(axis=1)
+    return loss
+
+
+def log_loss(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Minus the log-probability of the true class, at most -log(1e-7)."""
+    chance = probabilities(outputs, task)
+    loss: Floats = -np.log(np.clip(chance[np.arange(len(y)), class_codes(y, task)], TINY, 1.0))
+    return loss
+
+
+def zero_one(y: Values, outputs: Floats, task: Task) -> Floats:
+    """1 for a wrong class, 0 for a right one."""
+    return (probabilities(outputs, task).argmax(axis=1) != class_codes(y, task)).astype(np.float64)
+
+
+def negative_reward(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Minus the reward of a step or the return of an episode; `outputs` are the rewards, y is not looked at."""
+    return -outputs[:, 0]
+
+
+ALL: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("pinball", "pinball loss", "log return", pinball),
+        Metric("qlike", "QLIKE", "", qlike),
+        Metric("squared_log_variance", "squared error of the log-variance", "", squared_error),
+        Metric("squared_error", "squared error", "unit of y, squared", squared_error),
+        Metric("absolute_error", "absolute error", "unit of y", absolute_error),
+        Metric("log_loss", "log loss", "nat", log_loss),
+        Metric("zero_one", "error rate", "share of rows", zero_one),
+        Metric("negative_reward", "reward, negated", "reward", negative_reward),
+    )
+}
+
+
+def class_codes(y: Values, task: Task) -> npt.NDArray[np.int64]:
+    """Class numbers of `y`: its own integers, or positions of its labels in `task.options["classes"]`."""
+    classes = [str(label) for label in task.options.get("classes", ())]
+    if y.dtype.kind in "iubf":
+        return y.astype(np.int64)
+    known = {label: code for code, label in enumerate(classes)}
+    unknown = sorted({str(label) for label in y} - known.keys())
+    if unknown:
+        raise DataError(
+            f"the classes {', '.join(map(repr, unknown[:3]))} are not among {', '.join(classes) or 'none'}.",
+            where=f"targets of task '{task.name}'",
+            mend="list every class in options.classes",
+        )
+    return np.array([known[str(label)] for label in y], dtype=np.int64)
+
+
+def probabilities(outputs: Floats, task: Task) -> Floats:
+    """Class probabilities, shape (n, k), from a classifier's outputs.
+
+    The task's unit says what these are: "logit" (softmax over k columns, or the logit of class 1 in one column),
+    anything else: probabilities.
+    """
+    if task.unit == "logit":
+        if outputs.shape[1] == 1:
+            one = 1 / (1 + np.exp(-np.clip(outputs, -500, 500)))
+            return np.concatenate([1 - one, one], axis=1)
+        weights = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        shares: Floats = weights / weights.sum(axis=1, keepdims=True)
+        return shares
+    if outputs.size and (np.nanmin(outputs) < -1e-6 or np.nanmax(outputs) > 1 + 1e-6):
+        raise DataError(
+            f"the outputs reach from {np.nanmin(outputs):.3g} to {np.nanmax(outputs):.3g}: no probabilities.",
+            where=f"task '{task.name}', unit '{task.unit}'",
+            mend="give probabilities, or declare the unit 'logit'",
+        )
+    return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
+
+
+def accuracy(y: Values, outputs: Floats, task: Task) -> float:
+    """Share of rows whose most probable class is the true one."""
+    return float(1 - zero_one(y, outputs, task).mean())
+
+
+def expected_calibration_error(y: Values, outputs: Floats, task: Task, bins: int = 15) -> float:
+    """Gap between confidence and accuracy, mean over equal-width bins by rows (Guo et al. 2017)."""
+    chance = probabilities(outputs, task)
+    confidence, right = chance.max(axis=1), chance.argmax(axis=1) == class_codes(y, task)
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(y))
+
+
+def auc(positive: npt.ArrayLike, score: npt.ArrayLike) -> float:
+    """Probability that a positive row scores above a negative one, ties counted half (Mann & Whitney 1947)."""
+    label, value = np.asarray(positive, dtype=bool), np.asarray(score, dtype=np.float64)
+    negative = np.sort(value[~label])
+    if label.all() or not label.any():
+        return float("nan")
+    below = np.searchsorted(negative, value[label], "left") + np.searchsorted(negative, value[label], "right")
+    return float(below.mean() / (2 * len(negative)))
+
+
+def quantile_coverage(y: Values, outputs: Floats, task: Task) -> Mapping[float, float]:
+    """Level -> share of rows at or below that quantile; equal for a calibrated forecast."""
+    shares = (y.astype(np.float64)[:, None] <= outputs).mean(axis=0)
+    return {float(level): float(share) for level, share in zip(quantile_levels(task), shares, strict=True)}
+
+
+def is_constant(outputs: npt.ArrayLike, parts: list[npt.NDArray[np.int64]] | None = None) -> bool:
+    """Whether the outputs never change within any of `parts` (e.g. folds, each with its own fit)."""
+    array = np.asarray(outputs, dtype=np.float64)
+    table = array.reshape(len(array), -1)
+    groups = [np.arange(len(table))] if parts is None else parts
+    return all(bool((np.ptp(table[part], axis=0) == 0).all()) for part in groups if len(part))
