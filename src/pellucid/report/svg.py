@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +81,7 @@ def tick_labels(ticks: Sequence[float], *, signed: bool = False) -> list[str]:
     """All ticks with the decimals that the finest step needs."""
     if not ticks:
         return []
-    gaps = [b - a for a, b in zip(ticks, ticks[1:], strict=False) if b > a]
+    gaps = [b - a for a, b in itertools.pairwise(ticks) if b > a]
     step = min(gaps, default=abs(ticks[0]) or 1.0)
     biggest = max(abs(t) for t in ticks)
     if biggest >= 1e7 or step < 1e-6:

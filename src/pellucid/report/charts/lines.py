@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,7 @@ def _end_labels(
         if last is not None:
             ends.append([scale(last[1]) + 4, float(i)])
     ends.sort()
-    for before, after in zip(ends, ends[1:], strict=False):
+    for before, after in itertools.pairwise(ends):
         after[0] = max(after[0], before[0] + 15)
     over = max((ends[-1][0] - max(scale.start, scale.stop) - 8) if ends else 0.0, 0.0)
     return [

@@ -1,0 +1,182 @@
+"""Self-contained HTML pages: one file, no requests, no script; light, dark and print; readable from 360 px on.
+
+The same input gives the same bytes: nothing here asks a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pellucid.report.blocks import chip, facts, paragraph
+from pellucid.report.markup import Markup, el
+from pellucid.report.numbers import count
+from pellucid.report.parts.change import corrections_section, diff_section, history_section
+from pellucid.report.parts.curves import learning_section, wealth_section
+from pellucid.report.parts.evidence import evidence_section
+from pellucid.report.parts.explanations import explanations_section
+from pellucid.report.theme import MONO, PICTURE, SANS, SERIF, variables
+from pellucid.report.words import (
+    VERDICTS,
+    Json,
+    diff_headline,
+    evidence_sentences,
+    flat,
+    items,
+    review_facts,
+    task_sentence,
+    text,
+    verdict_of,
+)
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+Part = tuple[str, str, Markup]  # anchor, title in the contents, section
+
+
+def style_sheet() -> str:
+    """The whole style sheet: colours, page, pictures. The studio serves the same one."""
+    fonts = f":root {{ --sans: {SANS}; --serif: {SERIF}; --mono: {MONO}; }}\n"
+    return variables(":root") + fonts + Path(__file__).with_name("page.css").read_text(encoding="utf-8") + PICTURE
+
+
+def page(title: str, head: Markup, parts: Sequence[Part]) -> str:
+    """A page from its masthead and sections."""
+    links = [el("li", None, el("a", {"href": f"#{name}"}, label)) for name, label, _ in parts]
+    contents = el("nav", {"class": "contents", "aria-label": "Contents"}, el("ul", None, *links))
+    body = el(
+        "body",
+        None,
+        el("a", {"class": "skip", "href": "#main"}, "Skip to the report"),
+        el(
+            "div",
+            {"class": "page"},
+            head,
+            contents if len(parts) > 1 else None,
+            el("main", {"id": "main"}, *(part for _, _, part in parts)),
+            el("footer", None, "Made by Pellucid. This page is one file: it loads nothing and sends nothing."),
+        ),
+    )
+    meta = [
+        el("meta", {"charset": "utf-8"}),
+        el("meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        el("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        el("meta", {"name": "color-scheme", "content": "light dark"}),
+        el("title", None, title),
+        el("style", None, Markup("\n" + style_sheet())),
+    ]
+    return "<!doctype html>\n" + el("html", {"lang": "en"}, el("head", None, *meta), body) + "\n"
+
+
+def masthead(eyebrow: str, title: str, verdicts: Sequence[tuple[str, Markup | None]], known: Sequence[Any]) -> Markup:
+    """Name, verdicts in words, facts."""
+    lines = [el("li", None, mark or el("span", None), el("span", None, sentence)) for sentence, mark in verdicts]
+    return el(
+        "header",
+        {"class": "masthead"},
+        paragraph(eyebrow, classes="eyebrow"),
+        el("h1", None, title),
+        el("ul", {"class": "verdicts"}, *lines) if lines else None,
+        facts(known),
+    )
+
+
+def evidence_page(evidence: Json) -> str:
+    """The evidence of one version as a page of its own.
+
+    Args:
+        evidence: Evidence JSON.
+    """
+    name = text(evidence, "program", "program")
+    head = masthead("Evidence", name, _evidence_verdicts(evidence), review_facts(evidence))
+    return page(f"{name}: evidence", head, _evidence_parts(evidence, None))
+
+
+def diff_page(diff: Json) -> str:
+    """The behaviour diff of two versions as a page of its own.
+
+    Args:
+        diff: Diff JSON.
+    """
+    names = f"{text(diff, 'base', 'base')} → {text(diff, 'candidate', 'candidate')}"
+    head = masthead("Behaviour diff", names, [_diff_verdict(diff)], [])
+    return page(f"{names}: behaviour diff", head, [("diff", "Behaviour diff", diff_section(diff))])
+
+
+def explanation_page(explanations: Sequence[Json], *, program: str = "program") -> str:
+    """Explanations of one or several tasks as a page of its own.
+
+    Args:
+        explanations: Explanation JSONs, one per task.
+        program: name of the program or version.
+    """
+    head = masthead("Explanations", program, [], [])
+    return page(
+        f"{program}: explanations", head, [("explanations", "Explanations", explanations_section(explanations))]
+    )
+
+
+def program_report(sections: Mapping[str, Any]) -> str:
+    """Everything about a program in one self-contained HTML file.
+
+    Args:
+        sections: every key may be missing.
+            program, version: names. facts: {label: value} for the masthead (dates, versions of packages).
+            summary: sentences for the masthead before the verdicts.
+            evidence: Evidence JSON. curves: list as in the evidence (default: the evidence's own).
+            wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers.
+            explanations: list of Explanation JSON. corrections: [{kind, target, scope, who, when, reason}].
+            diff: Diff JSON. history: [{when, who, what, ref, because}].
+    """
+    evidence: Json = sections.get("evidence") or {}
+    diff: Json = sections.get("diff") or {}
+    name = text(sections, "program") or text(evidence, "program", "program")
+    version = text(sections, "version")
+    verdicts: list[tuple[str, Markup | None]] = [(str(s), None) for s in sections.get("summary") or []]
+    verdicts += _evidence_verdicts(evidence) if evidence else []
+    verdicts += [_diff_verdict(diff)] if diff else []
+    known = [("Version", version)] if version else []
+    known += review_facts(evidence)
+    known += [(str(label), flat(value)) for label, value in (sections.get("facts") or {}).items()]
+    parts = _evidence_parts(evidence, items(sections, "curves")) if evidence or sections.get("curves") else []
+    for key, title, draw in (
+        ("wealth", "Out of sample", wealth_section),
+        ("explanations", "Explanations", explanations_section),
+        ("corrections", "Correction", corrections_section),
+    ):
+        if items(sections, key):
+            parts.append(("correction" if key == "corrections" else key, title, draw(items(sections, key))))
+    if diff:
+        parts.append(("diff", "Behaviour diff", diff_section(diff)))
+    if items(sections, "history"):
+        parts.append(
+            (
+                "history",
+                f"History ({count(len(items(sections, 'history')))})",
+                history_section(items(sections, "history")),
+            )
+        )
+    title = f"{name}: report" + (f" on {version}" if version else "")
+    return page(title, masthead("Program report", name, verdicts, known), parts)
+
+
+def _evidence_parts(evidence: Json, curves: Sequence[Json] | None) -> list[Part]:
+    parts: list[Part] = [("evidence", "Evidence", evidence_section(evidence))] if evidence else []
+    shown = curves or items(evidence, "curves")
+    return [*parts, ("learning", "Learning", learning_section(shown))] if shown else parts
+
+
+def _evidence_verdicts(evidence: Json) -> list[tuple[str, Markup | None]]:
+    tasks = items(evidence, "tasks")
+    told: list[tuple[str, Markup | None]] = [(task_sentence(task), chip(*verdict_of(task))) for task in tasks]
+    failed = evidence_sentences(evidence)[len(tasks) or 1 :]
+    return told + [(sentence, chip("✗", "control failed", "bad")) for sentence in failed]
+
+
+def _diff_verdict(diff: Json) -> tuple[str, Markup | None]:
+    if diff.get("empty"):
+        return diff_headline(diff), chip(VERDICTS["equivalent"][0], "no difference", "quiet")
+    return diff_headline(diff), chip(*verdict_of(diff))
+
+
+__all__ = ["diff_page", "evidence_page", "explanation_page", "page", "program_report", "style_sheet"]
