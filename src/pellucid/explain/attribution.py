@@ -49,8 +49,8 @@ def attribute(
         method: a name in `pellucid.explain.ALL`; `auto` is exact when there are at most 10 players and enumeration
             costs at most four times what sampling would, else permutation.
         grain: players are whole fields, or the named lag groups of a series.
-        evaluations: model evaluations per row. Permutation needs two passes over the background, so spends at least
-            4 b (d - 1).
+        evaluations: model evaluations per row. Permutation needs two passes over the background, so it spends
+            at least 4 b (d - 1), whatever is asked for.
         seed: of the random numbers; a row's numbers do not depend on the other rows.
         progress: told (rows done, rows in all).
     Returns:

@@ -29,9 +29,10 @@ def shapley_weights(d: int) -> Tensor:
     """The matrix W with phi = W v, v in the order of `coalitions(d)`, shape (d, 2^d), float64."""
     masks = coalitions(d)
     sizes = masks.sum(1)
-    gain = torch.tensor([factorial(s - 1) * factorial(d - s) / factorial(d) if s else 0.0 for s in range(d + 1)])
-    loss = torch.tensor([factorial(s) * factorial(d - s - 1) / factorial(d) if s < d else 0.0 for s in range(d + 1)])
-    return torch.where(masks.T, gain.double()[sizes], -loss.double()[sizes])
+    gain = [factorial(s - 1) * factorial(d - s) / factorial(d) if s else 0.0 for s in range(d + 1)]
+    loss = [factorial(s) * factorial(d - s - 1) / factorial(d) if s < d else 0.0 for s in range(d + 1)]
+    with_it, without = (torch.tensor(weight, dtype=torch.float64)[sizes] for weight in (gain, loss))
+    return torch.where(masks.T, with_it, -without)
 
 
 def exact_values(
@@ -64,5 +65,5 @@ def exact_values(
         values[row] = weights @ worth
         if progress is not None:
             progress(row + 1, game.n)
-    note = f"exact: all {2**game.d} coalitions over {game.b} background rows; no sampling error"
+    note = f"all {2**game.d} coalitions over {game.b} background rows; no sampling error"
     return Estimate(values, torch.zeros_like(values), base, prediction, note)

@@ -23,17 +23,19 @@ from pellucid.explain.estimate import Estimate, Progress
 from pellucid.explain.game import CHUNK, Game
 
 LEAST_PASSES = 2  # one pass gives values but no honest error
+LEAST_FREEDOM = 20  # degrees of freedom of an error, b (passes - 1): with fewer, two errors are no 95 % interval
 
 
 def passes_for(evaluations: int, b: int, d: int) -> int:
-    """How many passes over b background rows a budget per row buys; at least two."""
-    return max(LEAST_PASSES, evaluations // max(1, b * 2 * (d - 1)))
+    """How many passes over b background rows a budget per row buys; at least two, more when b is below 20."""
+    least = max(LEAST_PASSES, 1 + -(-LEAST_FREEDOM // b))
+    return max(least, evaluations // max(1, b * 2 * (d - 1)))
 
 
 def permutation_values(
     game: Game, keys: Sequence[str], *, evaluations: int = 2000, seed: int = 0, progress: Progress | None = None
 ) -> Estimate:
-    """Shapley values of every row; costs 2 (d - 1) * b evaluations a row and pass, with at least two passes.
+    """Shapley values of every row; costs 2 (d - 1) * b evaluations a row and pass, in at least two passes.
 
     Args: as `Explainer`.
     Returns:
