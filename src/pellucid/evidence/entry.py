@@ -35,7 +35,8 @@ def joined(parts: Sequence[Answer]) -> Answer:
     losses = [part.losses for part in parts if part.losses is not None]
     if notes or not losses:
         return Answer(parts[0].name, parts[0].role, None, None, notes[0] if notes else "no rows")
-    return Answer(parts[0].name, parts[0].role, np.concatenate(outputs), np.concatenate(losses))
+    whole = np.concatenate(outputs) if len(outputs) == len(parts) else None
+    return Answer(parts[0].name, parts[0].role, whole, np.concatenate(losses))
 
 
 def task_entry(

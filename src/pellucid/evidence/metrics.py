@@ -146,7 +146,8 @@ def log_loss(y: Values, outputs: Floats, task: Task) -> Floats:
 
 def zero_one(y: Values, outputs: Floats, task: Task) -> Floats:
     """1 for a wrong class, 0 for a right one."""
-    return (probabilities(outputs, task).argmax(axis=1) != class_codes(y, task)).astype(np.float64)
+    wrong: npt.NDArray[np.bool_] = probabilities(outputs, task).argmax(axis=1) != class_codes(y, task)
+    return wrong.astype(np.float64)
 
 
 def negative_reward(y: Values, outputs: Floats, task: Task) -> Floats:

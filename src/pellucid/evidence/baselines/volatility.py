@@ -38,7 +38,8 @@ def persistence(task: Task, context: PriceContext) -> Floats:
         return variance
 
     factor = float((np.exp(context.risk(days)) / trailing(days)).mean())  # minimises QLIKE over a constant factor
-    return np.log(np.maximum(factor, FLOOR) * trailing(context.test))[:, None]
+    level: Floats = np.log(np.maximum(factor, FLOOR) * trailing(context.test))
+    return level[:, None]
 
 
 def ewma(task: Task, context: PriceContext) -> Floats:
