@@ -23,15 +23,18 @@ def encode_json(obj: Any, *, nan: NanRule = "refuse") -> bytes:
         DataError: a value that JSON cannot hold, named by its path (`tasks[0].value`).
     """
     try:
-        text = json.dumps(_plain(obj, "", nan), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return text.encode()
+        plain = _plain(obj, "", nan)
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except DataError:
+        raise
     except RecursionError as error:
         raise DataError(
             "the value is nested too deeply or contains itself.", where="put_json", mend="flatten it"
         ) from error
     except UnicodeEncodeError as error:
+        text = repr(error.object[error.start])
         raise DataError(
-            f"a text has the lone surrogate {error.object[error.start]!r}.", where="put_json", mend="decode it properly"
+            f"a text has the lone surrogate {text}.", where="put_json", mend="decode it properly"
         ) from error
     except ValueError as error:  # an integer of more than 4300 digits
         raise DataError(f"a number cannot be written: {error}.", where="put_json", mend="store it as text") from error

@@ -82,7 +82,8 @@ def encode_table(frame: pd.DataFrame) -> bytes:
     if names or twice:
         what = f"column {names[0]!r} is not named by a text" if names else f"columns occur twice: {', '.join(twice)}"
         raise DataError(f"{what}.", where="put_table", mend="rename the columns")
-    if isinstance(index, pd.MultiIndex) or index.name is not None or not pd.api.types.is_integer_dtype(index.dtype):
+    plain = index.name is None and not isinstance(index, pd.MultiIndex) and pd.api.types.is_integer_dtype(index.dtype)
+    if len(frame) and not plain:
         raise DataError(
             f"the table has an index of its own ({index.name or index.dtype}), which Parquet would not keep.",
             where="put_table",
