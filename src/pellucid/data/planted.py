@@ -51,7 +51,7 @@ class Truth:
     sigma: Array
 
 
-def simulate(kind: Kind, n: int = DAYS, seed: int = 0) -> tuple[PriceTable, Truth]:
+def simulate(kind: Kind | str, n: int = DAYS, seed: int = 0) -> tuple[PriceTable, Truth]:
     """A market and its truth; a shorter one is the beginning of a longer one.
 
     Args:
@@ -115,6 +115,6 @@ def _path(close: Array, log_return: Array, sd: Array, noise: Array) -> Array:
     steps = noise.shape[1]
     bridge = (noise - noise.mean(axis=1, keepdims=True)) * (sd / np.sqrt(steps))[:, None]
     walked = np.cumsum(bridge + (log_return / steps)[:, None], axis=1)
-    path = (close / np.exp(log_return))[:, None] * np.exp(walked)
+    path: Array = (close / np.exp(log_return))[:, None] * np.exp(walked)
     path[:, -1] = close  # without rounding
     return path

@@ -92,7 +92,7 @@ def windows(table: PriceTable, window: int = 20, scale_days: int = 250, horizon:
         horizon: days of the risk target.
     Returns:
         Rows with targets `forecast` (log-return t -> t+1) and `risk` (log mean squared log-return of days
-        t+1..t+horizon), extra `sigma`, `close`, `simple_return` (realised on day t), times = dates.
+        t+1..t+horizon), extra `sigma`, `close`, `open`, `simple_return` (realised on day t), times = dates.
     Raises:
         DataError: fewer rows than scale_days + window + horizon, or window > scale_days.
     """
@@ -126,7 +126,12 @@ def windows(table: PriceTable, window: int = 20, scale_days: int = 250, horizon:
         fields={name: np.clip(values, -LIMIT, LIMIT) for name, values in fields.items()},
         targets=_targets(log_return, days, horizon),
         times=dates,
-        extra={"sigma": sigma, "close": close[days], "simple_return": close[days] / close[days - 1] - 1.0},
+        extra={
+            "sigma": sigma,
+            "close": close[days],
+            "simple_return": close[days] / close[days - 1] - 1.0,
+            "open": table.column("open")[days],
+        },
     )
 
 

@@ -1,0 +1,117 @@
+"""From an id, an environment, a batch or a callable to a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from pellucid.core.errors import PellucidError, SpecError, nearest
+from pellucid.envs import register
+from pellucid.envs.names import env_id_of
+
+AnyEnv = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
+Source = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | Callable[..., Any]
+
+
+def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
+    """The registration of an id; `module:id` imports the module first.
+
+    Raises:
+        SpecError: no such environment, with the nearest name.
+    """
+    register()
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            __import__(module)
+        return gymnasium.spec(name)
+    except (gymnasium.error.Error, ImportError, ValueError) as error:
+        plain = {known.rpartition("/")[2]: known for known in gymnasium.registry}
+        hint = nearest(name, gymnasium.registry) or nearest(name, plain)
+        raise SpecError(
+            f"no environment '{env_id}': {str(error).splitlines()[0]}",
+            where="environment",
+            mend=hint or "gymnasium.pprint_registry() lists those that are installed",
+        ) from error
+
+
+def make_vector(source: Source, num_envs: int, kwargs: dict[str, Any]) -> tuple[VectorEnv[Any, Any, Any], str]:
+    """The batch, and its name."""
+    if num_envs < 1:
+        raise SpecError(f"{num_envs} environments cannot be stepped.", where="envs.make", mend="num_envs=8, say")
+    if isinstance(source, str):
+        return _from_id(source, num_envs, kwargs), source.rpartition(":")[2]
+    if isinstance(source, (gymnasium.Env, VectorEnv)):
+        if kwargs:
+            raise SpecError(
+                f"an environment that is already made takes no arguments ({', '.join(kwargs)}).",
+                where="envs.make",
+                mend="give its id or a callable",
+            )
+        return _from_made(source, num_envs), env_id_of(source)
+    if not callable(source):
+        raise SpecError(
+            f"{type(source).__name__} is no environment.",
+            where="envs.make",
+            mend="give a Gymnasium id, an Env, a VectorEnv or a callable that makes one",
+        )
+    first = _built(source, kwargs, getattr(source, "__name__", "callable"))
+    if isinstance(first, VectorEnv):
+        return _from_made(first, num_envs), env_id_of(first)
+    makers = [lambda: first, *[lambda: source(**kwargs)] * (num_envs - 1)]
+    return _sync(makers), env_id_of(first)
+
+
+def _from_id(env_id: str, num_envs: int, kwargs: dict[str, Any]) -> VectorEnv[Any, Any, Any]:
+    spec = find_spec(env_id)
+    native = spec.vector_entry_point is not None and not spec.additional_wrappers
+    options: dict[str, Any] = {"vectorization_mode": "vector_entry_point" if native else "sync"}
+    if not native:  # no dummy steps, where the choice is ours
+        options["vector_kwargs"] = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    made: VectorEnv[Any, Any, Any] = _built(
+        gymnasium.make_vec, {"id": spec.id, "num_envs": num_envs, **options, **kwargs}, env_id
+    )
+    return made
+
+
+def _from_made(env: AnyEnv, num_envs: int) -> VectorEnv[Any, Any, Any]:
+    if isinstance(env, VectorEnv):
+        if env.num_envs != num_envs:
+            raise SpecError(
+                f"the batch holds {env.num_envs} environments, {num_envs} were asked for.",
+                where="envs.make(num_envs=...)",
+                mend=f"num_envs={env.num_envs}",
+            )
+        return env
+    if num_envs == 1:
+        return _sync([lambda: env])
+    raise SpecError(
+        f"one environment cannot be {num_envs}.",
+        where="envs.make(num_envs=...)",
+        mend="give its id, a callable that makes one, or num_envs=1",
+    )
+
+
+def _sync(makers: list[Callable[[], Any]]) -> SyncVectorEnv:
+    options = {"env_fns": makers, "autoreset_mode": AutoresetMode.SAME_STEP}
+    batch: SyncVectorEnv = _built(SyncVectorEnv, options, "environment")
+    return batch
+
+
+def _built(maker: Callable[..., Any], kwargs: dict[str, Any], name: str) -> Any:
+    try:
+        env = maker(**kwargs)
+    except PellucidError:
+        raise
+    except Exception as error:
+        raise SpecError(
+            f"environment '{name}' cannot be made: {type(error).__name__}: {error}",
+            where="envs.make",
+            mend="check its arguments and what it needs to be installed",
+        ) from error
+    if not isinstance(env, (gymnasium.Env, VectorEnv)):
+        raise SpecError(f"{name} gave {type(env).__name__}, no environment.", where="envs.make", mend="return an Env")
+    return env

@@ -1,0 +1,252 @@
+"""One convention for learners over every environment and every autoreset mode of Gymnasium.
+
+    NEXT_STEP   the step after the end of an episode is a dummy: its action is ignored, `valid` is false
+    SAME_STEP   the step that ends an episode already returns the next one's first observation
+    DISABLED    the adapter resets the rows that ended, in the same step
+
+In every mode `Step.obs` is what the next action is chosen from, and `Step.final_obs` holds, in the rows that ended,
+the observation that the episode ended with (bootstrap from it on truncation).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from pellucid.core.errors import EnvironmentFault, SpecError
+from pellucid.core.schema import Field
+from pellucid.envs import states
+from pellucid.envs.making import Source, make_vector
+from pellucid.envs.names import Obs, Reader, env_id_of, observation_fields, readers
+
+State = dict[str, Any]
+Bools = npt.NDArray[np.bool_]
+
+
+class Step(NamedTuple):
+    """What one step gave, n rows.
+
+    Args:
+        obs: field -> (n, width) float32: what the next action is chosen from.
+        reward: (n,) float64; 0 where not valid.
+        terminated: (n,) the episode ended by itself.
+        truncated: (n,) it was cut off: the value of `final_obs` still counts.
+        final_obs: as `obs`; in rows that ended, the episode's last observation. The same object as `obs` when none did.
+        valid: (n,) false for dummy steps (NEXT_STEP), which must not be learned from.
+    """
+
+    obs: Obs
+    reward: npt.NDArray[np.float64]
+    terminated: Bools
+    truncated: Bools
+    final_obs: Obs
+    valid: Bools
+
+
+class VectorAdapter:
+    """A batch of environments, watched: see the module.
+
+    Args:
+        env: the batch.
+        env_id: its name in messages and keys.
+        seed: `reset` starts from it.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], env_id: str = "", seed: int = 0) -> None:
+        self.env, self.env_id, self.seed = env, env_id or env_id_of(env), seed
+        self.num_envs = int(env.num_envs)
+        self.action_space: spaces.Space[Any] = env.single_action_space
+        self.fields: tuple[Field, ...] = observation_fields(env)
+        self.mode: AutoresetMode = _mode(env, self.env_id)
+        self.resumable: bool = states.resumable(env)
+        self.finished: list[tuple[float, int]] = []  # (return, length) in the order of ending; clear it as you read it
+        self.steps = 0  # calls of `step` since `reset`
+        self.obs: Obs = {}  # the latest `Step.obs`
+        self._readers = readers(env.single_observation_space, self.env_id)
+        self._order = tuple(field.name for field in self.fields)
+        self._over: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # rows whose next step is a dummy
+        self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+
+    def reset(self) -> Obs:
+        """Start every episode anew from the seed."""
+        self.steps = 0
+        self._over, self._returns = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+        self.finished = []
+        raw, _ = self._guarded(self.env.reset, seed=self.seed)
+        self.obs = self._read(raw)
+        return self.obs
+
+    def step(self, actions: npt.NDArray[Any]) -> Step:
+        """One step of every environment.
+
+        Args:
+            actions: (n,) integers for Discrete, (n, k) float32 for Box.
+        Raises:
+            EnvironmentFault: it raised, or returned NaN, infinity, or another shape than it declares.
+        """
+        self.steps += 1
+        raw, reward, terminated, truncated, infos = self._guarded(self.env.step, actions)
+        valid = ~self._over
+        reward = np.where(valid, self._flat(reward, "reward"), 0.0)
+        if not np.isfinite(reward).all():
+            row = int(np.argmin(np.isfinite(reward)))
+            raise self._fault(f"returned NaN or infinity as reward (environment {row})", "repair the environment")
+        terminated = self._flat(terminated, "terminated").astype(np.bool_) & valid
+        truncated = self._flat(truncated, "truncated").astype(np.bool_) & valid
+        done = terminated | truncated
+        obs = self._read(raw)
+        final = obs
+        if done.any():
+            obs, final = self._begin_again(raw, obs, infos, done)
+        self._count(reward, done, valid)
+        self._over = done if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(done)
+        self.obs = obs
+        return Step(obs, reward, terminated, truncated, final, valid)
+
+    def get_state(self) -> State:
+        """Everything that the next steps depend on: nested dict of arrays and JSON values.
+
+        Raises:
+            SpecError: the environment is not `resumable`.
+        """
+        return {
+            "env": states.get_state(self.env),
+            "obs": {name: values.copy() for name, values in self.obs.items()},
+            "over": self._over.copy(),
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "steps": self.steps,
+            "finished": [[total, length] for total, length in self.finished],
+        }
+
+    def set_state(self, state: State) -> None:
+        """Go on from what `get_state` wrote down; `obs` is the observation to act on."""
+        states.set_state(self.env, state["env"])
+        self.obs = {name: np.array(state["obs"][name], dtype=np.float32) for name in self._order}
+        self._over = np.array(state["over"], dtype=np.bool_)
+        self._returns = np.array(state["returns"], dtype=np.float64)
+        self._lengths = np.array(state["lengths"], dtype=np.int64)
+        self.steps = int(state["steps"])
+        self.finished = [(float(total), int(length)) for total, length in state["finished"]]
+
+    def close(self) -> None:
+        """Release what the environment holds."""
+        self.env.close()
+
+    def _begin_again(self, raw: Any, obs: Obs, infos: dict[str, Any], done: Bools) -> tuple[Obs, Obs]:
+        """(obs to act on, final obs) after a step in which the rows `done` ended."""
+        if self.mode is AutoresetMode.NEXT_STEP:
+            return obs, obs
+        if self.mode is AutoresetMode.DISABLED:
+            obs = {name: values.copy() for name, values in obs.items()}  # the environment may reuse its buffer
+            raw, _ = self._guarded(self.env.reset, options={"reset_mask": done.copy()})
+            return self._read(raw), obs
+        rows = np.flatnonzero(done)
+        given = infos.get("final_obs")
+        if given is None or any(given[i] is None for i in rows):
+            raise self._fault("ended an episode without 'final_obs' in its infos", "SAME_STEP autoreset requires it")
+        final = {name: values.copy() for name, values in obs.items()}
+        for i in rows:
+            for name, values in self._read(_batch_of_one(given[i]), 1).items():
+                final[name][i] = values[0]
+        return obs, final
+
+    def _count(self, reward: npt.NDArray[np.float64], done: Bools, valid: Bools) -> None:
+        self._returns += reward
+        self._lengths += valid
+        if done.any():
+            for i in np.flatnonzero(done).tolist():
+                self.finished.append((float(self._returns[i]), int(self._lengths[i])))
+            self._returns[done], self._lengths[done] = 0.0, 0
+
+    def _read(self, raw: Any, rows: int | None = None) -> Obs:
+        found: Obs = {}
+        for reader in self._readers:
+            try:
+                block = reader.read(raw)
+            except (TypeError, ValueError, KeyError, IndexError) as error:
+                raise self._fault(
+                    f"returned an observation that does not fit its space ({error})", "check_env shows more"
+                ) from error
+            block = self._checked(block, reader, self.num_envs if rows is None else rows)
+            start = 0
+            for field in reader.fields:
+                found[field.name] = block[:, start : start + field.width]
+                start += field.width
+        return {name: found[name] for name in self._order}
+
+    def _checked(self, block: npt.NDArray[Any], reader: Reader, rows: int) -> npt.NDArray[np.float32]:
+        name = reader.fields[0].name if len(reader.fields) == 1 else "obs"
+        if block.dtype.kind not in "fiub":
+            raise self._fault(f"returned '{name}' as {block.dtype}, which are no numbers", "return a float32 array")
+        if block.shape != (rows, reader.width):
+            raise self._fault(
+                f"returned '{name}' of shape {block.shape}; its space makes that {(rows, reader.width)}",
+                "return what the observation space declares",
+            )
+        if not np.isfinite(block).all():
+            row, column = np.argwhere(~np.isfinite(block))[0]
+            name = name if len(reader.fields) == 1 else reader.fields[column].name
+            raise self._fault(f"returned NaN or infinity in '{name}' (environment {row})", "repair the environment")
+        return block.astype(np.float32, copy=False)
+
+    def _flat(self, values: Any, name: str) -> npt.NDArray[Any]:
+        out = np.asarray(values)
+        if out.shape != (self.num_envs,) or out.dtype.kind not in "fiub":
+            raise self._fault(
+                f"returned '{name}' of shape {out.shape} and type {out.dtype}", f"return {self.num_envs} numbers"
+            )
+        return out.astype(np.float64, copy=False) if name == "reward" else out
+
+    def _guarded(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except EnvironmentFault as error:
+            raise EnvironmentFault(error.what, where=self._where(), mend=error.mend) from error
+        except Exception as error:
+            raise self._fault(f"raised {type(error).__name__}: {error}", "repair the environment") from error
+
+    def _fault(self, what: str, mend: str) -> EnvironmentFault:
+        return EnvironmentFault(f"environment '{self.env_id}' {what}.", where=self._where(), mend=mend)
+
+    def _where(self) -> str:
+        return f"'{self.env_id}', step {self.steps}, seed {self.seed}"
+
+
+def make(source: Source, num_envs: int = 1, seed: int = 0, kwargs: dict[str, Any] | None = None) -> VectorAdapter:
+    """A watched batch of environments.
+
+    Args:
+        source: a Gymnasium id, an Env, a VectorEnv, or a callable that makes either.
+        num_envs: how many.
+        seed: environment i starts from seed + i.
+        kwargs: for an id or a callable: what the environment is made with.
+    Raises:
+        SpecError: an unknown id (the nearest is given), or an environment that cannot be made so.
+    """
+    env, env_id = make_vector(source, num_envs, kwargs or {})
+    return VectorAdapter(env, env_id, seed)
+
+
+def _mode(env: VectorEnv[Any, Any, Any], env_id: str) -> AutoresetMode:
+    mode = env.metadata.get("autoreset_mode")
+    if isinstance(env.unwrapped, SyncVectorEnv):
+        mode = env.unwrapped.autoreset_mode
+    try:
+        return mode if isinstance(mode, AutoresetMode) else AutoresetMode(mode)
+    except ValueError:
+        raise SpecError(
+            f"environment '{env_id}' does not say how it resets (metadata['autoreset_mode'] is {mode!r}).",
+            where="envs.make",
+            mend="declare one of gymnasium.vector.AutoresetMode in its metadata",
+        ) from None
+
+
+def _batch_of_one(obs: Any) -> Any:
+    return {name: _batch_of_one(part) for name, part in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
