@@ -7,6 +7,7 @@ of the evidence and the final fit go through the same lines.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,7 +92,11 @@ def problem(spec: Spec, source: Any = None) -> Problem:
         # A position decided at t earns t+1 -> t+2, so two days at least.
         return Problem(spec, rows, fields, max(horizon, 2), data_sha=_fingerprint(rows))
     if isinstance(data, TableData):
-        read = read_table(source if source is not None else spec.source, data.target, data.id, data.drop)
+        declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
+        where = source if source is not None else spec.source
+        read = read_table(where, data.target, data.id, data.drop, kind=declared)
+        if not spec.tasks:
+            spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": read.kind}})
         return Problem(
             spec,
             read.rows,
@@ -102,6 +107,12 @@ def problem(spec: Spec, source: Any = None) -> Problem:
             data_sha=_fingerprint(read.rows),
         )
     return Problem(spec, None, ())
+
+
+def task_name(target: str) -> str:
+    """A task name from a column's name."""
+    name = re.sub(r"[^a-z0-9_]+", "_", target.lower()).strip("_")
+    return name if name[:1].isalpha() else f"target_{name}".rstrip("_")
 
 
 def _text(day: Any) -> str | None:
@@ -145,7 +156,7 @@ def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None)
         elif spec.kind == "classify":
             classes = list(prob.classes)
             outputs = (classes[1],) if len(classes) == 2 else tuple(classes)
-            unit = "log-odds" if len(classes) == 2 else "logit"
+            unit = "logit"
             baselines = ("majority", "linear", "hist_gradient_boosting")
             tasks[name] = Task(
                 name, "classify", names, outputs, unit, "log_loss", baselines, {"classes": classes, "target": "target"}
@@ -171,6 +182,10 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
     discrete, count = action_count(env)
     actions = [f"action_{i}" for i in range(count)]
     options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
+    if not discrete:
+        options |= {"low": env.action_space.low.tolist(), "high": env.action_space.high.tolist()}
+    if spec.env_options:
+        options["env_options"] = dict(spec.env_options)
     inputs = tuple(f.name for f in env.fields)
     return Task(
         name, "control", inputs, (*actions, "value"), "logit" if discrete else "action", "negative_reward",
@@ -187,7 +202,7 @@ def action_count(env: VectorAdapter) -> tuple[bool, int]:
         return False, int(space.shape[0])
     raise DataError(
         f"the action space {space} is not supported.",
-        where=f"environment '{env.id}'",
+        where=f"environment '{env.env_id}'",
         mend="use an environment with Discrete or one-dimensional Box actions",
     )
 

@@ -85,6 +85,15 @@ class Network(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.architecture = {  # the arguments that rebuild it, as JSON
+            "widths": dict(widths),
+            "inputs": {task: list(fields) for task, fields in inputs.items()},
+            "heads": {task: dict(hs) for task, hs in heads.items()},
+            "width": width,
+            "depth": depth,
+            "activation": activation,
+            "normalise": list(normalise),
+        }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.encoders = nn.ModuleDict(
             {safe(f): FieldEncoder(w, width, normalise=f in normalise) for f, w in widths.items()}

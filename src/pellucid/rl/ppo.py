@@ -144,7 +144,7 @@ class PPO:
             block = {k: v.to(device) for k, v in self.encode(self._obs).items()}
             raw = network(block, self.task.name)
             action = act(raw, stream(self.seed, f"ppo/{self.task.name}/act", self._rollouts * T + t))
-            step = env.step(action.cpu().numpy())
+            step = env.step(self._legal(action))
             blocks.append(block)
             actions.append(action)
             log_probs.append(log_prob_and_entropy(raw, action)[0])
@@ -180,6 +180,13 @@ class PPO:
             flat(advantage),
             flat(returns),
         )
+
+    def _legal(self, action: Tensor) -> np.ndarray[Any, Any]:
+        """Continuous actions are clipped to their box for the environment only; learning sees what was sampled."""
+        raw = action.cpu().numpy()
+        if self.discrete:
+            return raw
+        return np.clip(raw, self.task.options["low"], self.task.options["high"]).astype(np.float32)
 
     def _value(self, network: Network, obs: dict[str, Any]) -> np.ndarray[Any, Any]:
         block = {k: v.to(network.bias.device) for k, v in self.encode(obs).items()}

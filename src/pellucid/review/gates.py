@@ -1,0 +1,107 @@
+"""Gates: a revision's claim, checked one by one.
+
+A claim says what is meant to change, what must be kept, and what it may cost:
+
+    {"changes": [{"field": "volume", "task": "risk", "reduce": 0.8}],
+     "keeps":   [{"correlation": 0.95, "spread": 0.5}],
+     "budget":  {"risk": 0.02},
+     "control": 0.25}
+
+`measured` was computed on the review rows when the revision was proposed (see `runs.revise`); the gates only compare.
+A gate that the data cannot decide has `passed: null`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Gate = dict[str, Any]
+
+
+def check_gates(claim: Mapping[str, Any], measured: Mapping[str, Any], tasks: list[dict[str, Any]]) -> list[Gate]:
+    """All gates of a claim, in the order: changes, keeps, control, budget."""
+    gates: list[Gate] = []
+    effects: Mapping[str, Any] = measured.get("effects", {})
+    for change in claim.get("changes", []):
+        gates.append(_effect_gate(change, effects[change["task"]]))
+    for keep in claim.get("keeps", []):
+        for task, found in effects.items():
+            gates += _keep_gates(task, keep, found)
+    if "control" in claim:
+        for change in claim.get("changes", []):
+            gates.append(_control_gate(change["task"], float(claim["control"]), effects[change["task"]]))
+    entries = {entry["task"]: entry for entry in tasks}
+    for task, budget in claim.get("budget", {}).items():
+        if task in entries:
+            gates.append(_budget_gate(task, budget, entries[task]))
+    return gates
+
+
+def _effect_gate(change: Mapping[str, Any], found: Mapping[str, Any]) -> Gate:
+    field, task, wanted = change["field"], change["task"], float(change["reduce"])
+    name = f"{task}: effect of do({field})"
+    if not found["present"]:
+        return _gate(name, "change", "nothing to forbid", "the base's effect does not exceed its noise", True)
+    seen = float(found["reduction"])
+    text = f"down {seen:.0%} ({found['base']:.3g} to {found['candidate']:.3g} sd of the output)"
+    return _gate(name, "change", f"down at least {wanted:.0%}", text, seen >= wanted)
+
+
+def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) -> list[Gate]:
+    gates = []
+    wanted, spread = float(keep["correlation"]), float(keep["spread"])
+    worst = min(found["held_fixed"], key=lambda o: -1.0 if o["correlation"] is None else o["correlation"])
+    correlation = worst["correlation"]
+    shown = "constant" if correlation is None else f"{correlation:.3f}"
+    gates.append(
+        _gate(
+            f"{task}: outputs with the field held fixed",
+            "keep",
+            f"correlation at least {wanted:.2f}",
+            f"{shown} (lowest: {worst['name']})",
+            correlation is not None and correlation >= wanted,
+        )
+    )
+    narrow = min(found["held_fixed"], key=lambda o: o["spread"])
+    gates.append(
+        _gate(
+            f"{task}: no collapse to a constant",
+            "keep",
+            f"spread at least {spread:.0%} of the base's",
+            f"{narrow['spread']:.0%} (lowest: {narrow['name']})",
+            narrow["spread"] >= spread,
+        )
+    )
+    return gates
+
+
+def _control_gate(task: str, limit: float, found: Mapping[str, Any]) -> Gate:
+    name = f"{task}: control delta without the feedback"
+    if not found["present"]:
+        return _gate(name, "control", "nothing to forbid", "the base's effect does not exceed its noise", True)
+    share = max(0.0, float(found["control_reduction"])) / max(float(found["reduction"]), 1e-12)
+    seen = f"{share:.0%} (down {found['control_reduction']:.0%})"
+    return _gate(name, "control", f"gains at most {limit:.0%} of the effect", seen, share <= limit)
+
+
+def _budget_gate(task: str, budget: Mapping[str, Any], entry: Mapping[str, Any]) -> Gate:
+    """Passed when the whole interval of the cost lies within the budget, failed when it lies wholly beyond it."""
+    allowed, unit, scale = float(budget["loss"]), str(budget["unit"]), float(budget["scale"])
+    name = f"{task}: cost on ordinary data"
+    if entry["change"] is None:
+        return _gate(name, "budget", f"at most {allowed * scale:.3g} {unit}", "no scored row", None)
+    low, high = entry["low"], entry["high"]
+    seen = f"{entry['change'] * scale:+.3g} {unit}"
+    if low is not None and high is not None:
+        seen += f", interval {low * scale:+.3g} to {high * scale:+.3g}"
+    passed = None
+    if high is not None and high <= allowed:
+        passed = True
+    elif low is not None and low > allowed:
+        passed = False
+    return _gate(name, "budget", f"at most {allowed * scale:+.3g} {unit}", seen + f", n = {entry['n']:,}", passed)
+
+
+def _gate(name: str, kind: str, required: str, seen: str, passed: bool | None) -> Gate:
+    return {"name": name, "kind": kind, "required": required, "seen": seen, "passed": passed}

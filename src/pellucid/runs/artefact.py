@@ -1,0 +1,105 @@
+"""A program as blobs and back: JSON and safetensors by SHA-256, nothing that could run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+import pellucid
+from pellucid.adapt import restore
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Schema
+from pellucid.core.task import Task
+from pellucid.data.encoding import Encoding
+from pellucid.nn.network import Network
+from pellucid.nn.program import NetworkProgram
+from pellucid.store.records import Entry
+from pellucid.store.store import Store
+
+FORMAT = 1
+
+
+def save_program(store: Store, program: NetworkProgram) -> dict[str, str]:
+    """The blobs of a program, by role; deltas are saved beside the base, whose blobs stay as they are."""
+    described = {
+        "architecture": program.network.architecture,
+        "schema": program.schema.to_json(),
+        "tasks": [task.to_json() for task in program.tasks.values()],
+        "encoding": program.encoding.to_json(),
+        "deltas": [delta.manifest() for delta in program.deltas],
+    }
+    blobs = {
+        "program": store.blobs.put_json(described),
+        "weights": store.blobs.put_tensors(dict(program.network.state_dict())),
+    }
+    for i, delta in enumerate(program.deltas):
+        blobs[f"delta/{i}"] = store.blobs.put_tensors(dict(delta.parameters()))
+    return blobs
+
+
+def load_program(store: Store, entry: Entry) -> NetworkProgram:
+    """The program of a version: the base with its deltas attached in order.
+
+    Raises:
+        CorruptBlob: a blob is damaged or missing.
+        DeltaError: a delta does not fit the base.
+    """
+    blobs: Mapping[str, str] = entry.manifest["blobs"]
+    raw = store.blobs.get_json(blobs["program"])
+    network = Network(**raw["architecture"])
+    network.load_state_dict(store.blobs.get_tensors(blobs["weights"]))
+    network.eval()
+    deltas = []
+    for i, manifest in enumerate(raw["deltas"]):
+        delta = restore(manifest, store.blobs.get_tensors(blobs[f"delta/{i}"]))
+        delta.attach(network)
+        deltas.append(delta)
+    tasks = {t["name"]: Task.from_json(t) for t in raw["tasks"]}
+    return NetworkProgram(
+        network, Schema.from_json(raw["schema"]), tasks, Encoding.from_json(raw["encoding"]), tuple(deltas)
+    )
+
+
+def save_rows(store: Store, rows: Rows) -> str:
+    """A few rows (a background, states to look at) as one blob of arrays; texts go into the metadata."""
+    import json
+
+    arrays = {
+        f"{group}/{name}": np.ascontiguousarray(values)
+        for group, columns in (("fields", rows.fields), ("extra", rows.extra))
+        for name, values in columns.items()
+        if values.dtype.kind not in "OUS"
+    }
+    texts = {name: [str(v) for v in values] for name, values in rows.fields.items() if values.dtype.kind in "OUS"}
+    return store.blobs.put_tensors(
+        arrays, {"keys": json.dumps([str(k) for k in rows.keys]), "texts": json.dumps(texts)}
+    )
+
+
+def load_rows(store: Store, sha: str) -> Rows:
+    """The inverse of `save_rows` (targets and times are not kept)."""
+    import json
+
+    arrays = {name: tensor.numpy() for name, tensor in store.blobs.get_tensors(sha).items()}
+    metadata = store.blobs.get_metadata(sha)
+    fields = {k.removeprefix("fields/"): v for k, v in arrays.items() if k.startswith("fields/")}
+    texts = {k: np.asarray(v, dtype=object) for k, v in json.loads(metadata["texts"]).items()}
+    extra = {k.removeprefix("extra/"): v for k, v in arrays.items() if k.startswith("extra/")}
+    return Rows(np.asarray(json.loads(metadata["keys"]), dtype=np.str_), {**fields, **texts}, extra=extra)
+
+
+def provenance(*, seed: int, data_sha: str, spec_sha: str) -> dict[str, Any]:
+    """What made a version. No clock: when it was proposed stands in the history."""
+    return {
+        "seed": seed,
+        "data_sha": data_sha,
+        "spec_sha": spec_sha,
+        "pellucid": pellucid.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,372 @@
+"""Fit: from a spec to a version with its evidence.
+
+    read data -> set the review rows aside -> fit every fold -> judge -> fit on all training rows -> keep outputs,
+    attributions and background -> propose; a first version is accepted at once, a later one waits for its review
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.assemble import Problem, assemble, problem
+from pellucid.core.errors import DataError
+from pellucid.core.random import derive, stream
+from pellucid.core.rows import Index, Rows
+from pellucid.core.task import Task
+from pellucid.evidence.folds import Fold, review_split, stratified_folds, touched, walk_forward
+from pellucid.explain import attribute
+from pellucid.nn.program import NetworkProgram
+from pellucid.runs.artefact import FORMAT, provenance, save_program, save_rows
+from pellucid.runs.judge import FoldResult, judge_episodes, judge_folds
+from pellucid.runs.outputs import HELD_OUT, outputs_table
+from pellucid.runs.policies import greedy, rollout, trades, visited
+from pellucid.runs.progress import Reporter, Silent, one_thread
+from pellucid.runs.stages import Run
+from pellucid.spec.model import Spec
+from pellucid.store.store import Store
+
+ATTRIBUTED = 16  # review rows whose attributions every version keeps
+CONTROLS = {"planted market": ("planted", True), "random walk": ("random_walk", False)}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome: a reference ("stocks@1" or "stocks~3f2a") and its evidence."""
+
+    ref: str
+    evidence: dict[str, Any]
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions among the rows: what may be trained on, the review rows, the folds within the training rows."""
+
+    train: Index
+    review: Index
+    folds: list[Fold]
+
+
+def split(prob: Problem, store: Store) -> Split:
+    """Set the review rows aside: those frozen at the first fit, whatever was appended or shuffled since."""
+    rows, spec = prob.rows, prob.spec
+    assert rows is not None
+    ordered = rows.times is not None
+    labels = _labels(prob)
+    frozen = store.review_keys(spec.name) if spec.name in store.names() else None
+    if frozen is None:
+        n = len(rows) if not ordered else len(rows) - prob.purge  # the last labels are not there yet
+        part = review_split(
+            n, share=spec.review.share, rows=spec.review.rows, ordered=ordered, labels=labels, purge=prob.purge,
+            seed=spec.seed,
+        )
+        review, train = part.test, part.train
+        train = train[~_alike(rows, train, rows.keys[review])]
+    else:
+        mine = np.isin(rows.keys, np.asarray(frozen, dtype=np.str_))
+        review = np.flatnonzero(mine)
+        if not len(review):
+            raise DataError(
+                f"none of the {len(frozen)} review rows of '{spec.name}' is in these data.",
+                where="frozen review set",
+                mend="fit these data under another name, or restore the rows (and the id column) that were reviewed",
+            )
+        train = np.flatnonzero(~mine)
+        train = train[~_alike(rows, train, np.asarray(frozen, dtype=np.str_))]
+        if ordered:
+            # A label may reach into the review rows from either side; what follows them is new data and welcome.
+            near = touched(review, prob.purge + 1, len(rows))
+            train = np.setdiff1d(train, near)
+            train = train[train < review[0]]  # folds and policies need consecutive days
+    count = spec.evidence.folds
+    if ordered:
+        folds = walk_forward(len(train), folds=count, purge=prob.purge)
+    else:
+        folds = stratified_folds(labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed)
+    return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds])
+
+
+def _alike(rows: Rows, index: Index, review: Any) -> Any:
+    """Which rows are copies of a review row: content keys of equal rows differ only in their `#k`."""
+    if rows.times is not None:
+        return np.zeros(len(index), dtype=bool)
+    held = {str(key).partition("#")[0] for key in review}
+    return np.asarray([str(key).partition("#")[0] in held for key in rows.keys[index]], dtype=bool)
+
+
+def _labels(prob: Problem) -> Any:
+    if prob.target_kind != "classify" or prob.rows is None:
+        return None
+    return np.asarray([str(v) for v in prob.rows.targets["target"]])
+
+
+def fit(
+    spec: Spec,
+    store: Store,
+    *,
+    source: Any = None,
+    resume: bool = False,
+    author: str | None = None,
+    because: str = "",
+    reporter: Reporter | None = None,
+) -> Fitted:
+    """Learn a program from a spec and keep it as a version or a candidate.
+
+    Args:
+        source: a DataFrame or path that replaces the spec's own.
+        resume: continue an interrupted fit of the same spec and data; the weights are those of an uninterrupted one.
+    """
+    reporter = reporter or Silent()
+    prob = problem(spec, source)
+    for note in prob.notes:
+        reporter.note(note)
+    identity = {"spec": spec.sha(), "data": prob.data_sha}
+    with one_thread():
+        run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
+        version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
+        fitted = _keep(prob, version, store, author, because)
+    run.finish()
+    return fitted
+
+
+@dataclass(frozen=True)
+class Version:
+    """Everything that a version will consist of."""
+
+    program: NetworkProgram
+    evidence: dict[str, Any]
+    review: Rows | None
+    outputs: dict[str, pd.DataFrame]
+    background: dict[str, Rows]
+    trained: list[str]
+    touched: list[str]
+
+
+def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
+    rows, spec = prob.rows, prob.spec
+    assert rows is not None
+    parts = split(prob, store)
+    results, curves = [], []
+    for i, fold in enumerate(parts.folds):
+        seed = derive(spec.seed, "fold", i)
+        program, _ = run.train(f"fold {i + 1} of {len(parts.folds)}", lambda f=fold, s=seed: assemble(prob, f.train, seed=s))
+        results.append(FoldResult(fold, program))
+    entries, wealth = judge_folds(prob, results, trials=1 + (store.trials(spec.name) if spec.name in store.names() else 0))
+    program, history = run.train("final fit", lambda: assemble(prob, parts.train, seed=spec.seed))
+    curves = _curves(history)
+    controls = _controls(prob, run) if spec.evidence.controls and prob.rows is not None and rows.times is not None else []
+    review = rows.take(parts.review)
+    outputs = {name: outputs_table(program, task, review) for name, task in program.tasks.items()}
+    near = touched(parts.train, prob.purge, len(rows)) if rows.times is not None else parts.train
+    evidence = {
+        "program": spec.name,
+        "tasks": entries,
+        "controls": controls,
+        "curves": curves,
+        "wealth": wealth,
+        "seed": spec.seed,
+        "trials": 1,
+        "looks": 0,
+        "notes": list(prob.notes),
+        "review": _described(review),
+        "parameters": program.parameter_count(),
+    }
+    return Version(
+        program,
+        evidence,
+        review,
+        outputs,
+        backgrounds(program, rows.take(parts.train), spec),
+        [str(k) for k in rows.keys[parts.train]],
+        [str(k) for k in rows.keys[near]],
+    )
+
+
+def _described(review: Rows) -> dict[str, Any]:
+    if review.times is None:
+        return {"n": len(review), "from": "", "to": ""}
+    return {"n": len(review), "from": str(review.times[0]), "to": str(review.times[-1])}
+
+
+def _fit_env(prob: Problem, run: Run) -> Version:
+    spec = prob.spec
+    program, history = run.train("fit", lambda: assemble(prob, None, seed=spec.seed))
+    episodes = spec.evidence.episodes
+    outputs = {name: outputs_table(program, task, None, episodes=episodes) for name, task in program.tasks.items()}
+    evidence = {
+        "program": spec.name,
+        "tasks": [judge_episodes(prob, program, task) for task in program.tasks.values()],
+        "controls": [],
+        "curves": _curves(history),
+        "wealth": [],
+        "seed": spec.seed,
+        "trials": 1,
+        "looks": 0,
+        "notes": [],
+        "review": {"n": episodes, "from": f"seed {HELD_OUT}", "to": f"seed {HELD_OUT + episodes - 1}"},
+        "parameters": program.parameter_count(),
+    }
+    return Version(program, evidence, None, outputs, backgrounds(program, None, spec), [], [])
+
+
+def _curves(history: dict[str, Any]) -> list[dict[str, Any]]:
+    shown = ("loss", "episode_return", "entropy")
+    return [
+        {"task": task, "name": name, "x": [p[0] for p in points], "y": [p[1] for p in points]}
+        for task, metrics in history.items()
+        for name, points in metrics.items()
+        if name in shown
+    ]
+
+
+def _controls(prob: Problem, run: Run) -> list[dict[str, Any]]:
+    """The same program on a market with a planted signal and on a random walk: evidence that the evidence works."""
+    found = []
+    for label, (source, expected) in CONTROLS.items():
+        spec = prob.spec.replace({"data.source": source, "data.start": None, "data.end": None, "evidence.controls": False})
+        control = problem(spec)
+        assert control.rows is not None
+        fold = walk_forward(len(control.rows) - control.purge, folds=1, purge=control.purge)[0]
+        seed = derive(spec.seed, "control/" + source)
+        program, _ = run.train(label, lambda f=fold, c=control, s=seed: assemble(c, f.train, seed=s))
+        entries, _ = judge_folds(control, [FoldResult(fold, program)])
+        skills = [bool(entry["skill"]) for entry in entries]
+        found.append({
+            "name": label,
+            "expect": "skill" if expected else "no skill",
+            "tasks": entries,
+            "passed": all(skills) if expected else not any(skills),
+        })
+    return found
+
+
+def backgrounds(program: NetworkProgram, train: Rows | None, spec: Spec) -> dict[str, Rows]:
+    """Reference rows of each task's explanations: training rows; for a policy, states that it visits."""
+    found = {}
+    for name, task in program.tasks.items():
+        if train is None or (task.kind == "control" and not trades(task)):
+            seeds = range(HELD_OUT - 1000, HELD_OUT - 1000 + 16)
+            options = task.options.get("env_options")
+            rows = rollout(str(task.options["env"]), greedy(program, task), seeds, options=options, keep=4096).states
+        else:
+            rows = visited(program, task, train) if trades(task) else train
+            rows = replace(rows, targets={})
+        chosen = stream(spec.seed, f"background/{name}").permutation(len(rows))[: spec.explain.background]
+        found[name] = rows.take(np.sort(chosen))
+    return found
+
+
+def attributions(program: NetworkProgram, task: Task, rows: Rows, background: Rows, spec: Spec) -> dict[str, Any]:
+    """The attributions that a version keeps for diffs: the same rows under two seeds, which is the noise floor."""
+    shown = np.unique(np.linspace(0, len(rows) - 1, min(ATTRIBUTED, len(rows))).astype(int))
+    kept = rows.take(shown)
+    runs = [
+        attribute(
+            program, kept, task.name, background=background, method="permutation", grain="field",
+            evaluations=spec.explain.evaluations, seed=seed,
+        )
+        for seed in (spec.seed, spec.seed + 1)
+    ]
+    return {
+        "players": list(runs[0].players),
+        "outputs": list(runs[0].outputs),
+        "keys": list(runs[0].keys),
+        "values": [r.values.tolist() for r in runs],
+    }
+
+
+def describe_rows(program: NetworkProgram, review: Rows | None, background: dict[str, Rows]) -> dict[str, Rows]:
+    """The rows on which attributions are compared: review rows, with the positions that the program holds there."""
+    found = {}
+    for name, task in program.tasks.items():
+        if review is None or (task.kind == "control" and not trades(task)):
+            found[name] = background[name]
+        else:
+            found[name] = visited(program, task, review) if trades(task) else review
+    return found
+
+
+def keep_version(
+    store: Store,
+    program: NetworkProgram,
+    spec: Spec,
+    outputs: dict[str, pd.DataFrame],
+    background: dict[str, Rows],
+    explained: dict[str, Rows],
+    evidence: dict[str, Any],
+    extra_blobs: dict[str, str],
+) -> dict[str, str]:
+    """All blobs of a version, by role."""
+    blobs = save_program(store, program)
+    blobs["spec"] = store.blobs.put_json(spec.to_json())
+    blobs["evidence"] = store.blobs.put_json(evidence)
+    for name, table in outputs.items():
+        blobs[f"outputs/{name}"] = store.blobs.put_table(table)
+    for name, rows in background.items():
+        blobs[f"background/{name}"] = save_rows(store, rows)
+    for name, rows in explained.items():
+        blobs[f"explained/{name}"] = save_rows(store, rows)
+    blobs["attribution"] = store.blobs.put_json(
+        {
+            name: attributions(program, task, explained[name], background[name], spec)
+            for name, task in program.tasks.items()
+        }
+    )
+    return {**blobs, **extra_blobs}
+
+
+def _keep(prob: Problem, version: Version, store: Store, author: str | None, because: str) -> Fitted:
+    spec, program = prob.spec, version.program
+    explained = describe_rows(program, version.review, version.background)
+    keys = pd.DataFrame({"key": np.asarray(version.touched, dtype=object)})
+    trained = pd.DataFrame({"key": np.asarray(version.trained, dtype=object)})
+    blobs = keep_version(
+        store, program, spec, version.outputs, version.background, explained, version.evidence,
+        {"touched": store.blobs.put_table(keys), "trained": store.blobs.put_table(trained)},
+    )
+    total = program.parameter_count()
+    manifest = {
+        "format": FORMAT,
+        "kind": "fit",
+        "name": spec.name,
+        "folder": _folder(spec, store),
+        "blobs": blobs,
+        "parameters": {"touched": total, "total": total, "share": 1.0, "bytes": 4 * total},
+        "provenance": provenance(seed=spec.seed, data_sha=prob.data_sha, spec_sha=spec.sha()),
+    }
+    head = store.head(spec.name) if spec.name in store.names() else None
+    if head is not None and head.manifest == manifest:
+        return Fitted(head.ref, version.evidence, True)
+    if head is None:
+        # Keys of the review rows, or of the held-out episodes, are frozen before anything can be compared on them.
+        store.freeze_review(
+            spec.name,
+            sorted({str(k) for table in version.outputs.values() for k in table["key"]}),
+            {"by": "first fit", **version.evidence["review"]},
+        )
+    reason = because or ("first fit" if head is None else "fit again")
+    candidate = store.propose(
+        spec.name,
+        manifest,
+        parent=None if head is None else head.ref,
+        kind="fit",
+        author=author,
+        because=reason,
+        claim={},
+    )
+    store.add_trial(spec.name, "fit", {"spec": spec.sha(), "seed": spec.seed})
+    if head is not None:
+        return Fitted(candidate, version.evidence, False)
+    ref = store.accept(candidate, reviewer=author, because="first version: its parent is the best honest baseline")
+    return Fitted(ref, version.evidence, True)
+
+
+def _folder(spec: Spec, store: Store) -> str | None:
+    """Where relative sources start, seen from the store, so that both can be moved together."""
+    folder = spec._folder
+    return None if folder is None else os.path.relpath(folder, store.root.parent)

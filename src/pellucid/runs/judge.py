@@ -1,0 +1,173 @@
+"""Evidence: the same program judged on folds that its training never saw, beside baselines, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.assemble import Problem
+from pellucid.core.rows import Index, Rows
+from pellucid.core.task import Task
+from pellucid.evidence.baselines import Answer, PriceContext, RolloutContext, TableContext, answer
+from pellucid.evidence.entry import FoldRows, joined, task_entry
+from pellucid.evidence.finance import trading_summary
+from pellucid.evidence.folds import Fold
+from pellucid.evidence.metrics import class_codes, is_constant
+from pellucid.nn.program import NetworkProgram
+from pellucid.runs.outputs import HELD_OUT, outputs_table
+from pellucid.runs.policies import rollout, trades
+
+Floats = npt.NDArray[np.float64]
+TRAINING_SEEDS = 500_009  # episodes on which a constant action is chosen
+
+
+@dataclass
+class FoldResult:
+    """A program with the fold that it was trained and tested on (positions among `Problem.rows`)."""
+
+    fold: Fold
+    program: NetworkProgram
+
+
+@dataclass
+class Collected:
+    """What one task gathers over the folds."""
+
+    losses: list[Floats] = field(default_factory=list)
+    outputs: list[Floats] = field(default_factory=list)
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    folds: list[FoldRows] = field(default_factory=list)
+    tables: list[pd.DataFrame] = field(default_factory=list)
+
+
+def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Evidence entries of every task, and wealth curves of those that trade."""
+    assert prob.rows is not None
+    evidence, entries, wealth = prob.spec.evidence, [], []
+    for name, declared in results[0].program.tasks.items():
+        if declared.kind == "control" and not trades(declared):
+            entries.append(judge_episodes(prob, results[-1].program, declared))
+            continue
+        got = Collected()
+        for result in results:
+            _collect(prob, result, result.program.tasks[name], got)
+        losses, count = np.concatenate(got.losses), 0
+        parts: list[Index] = []
+        for part in got.losses:
+            parts.append(np.arange(count, count + len(part)))
+            count += len(part)
+        answers = [joined(found) for found in got.answers.values()]
+        extra: dict[str, Any] = {}
+        if declared.kind == "control":
+            decided = np.concatenate([t["position"].to_numpy() for t in got.tables])
+            extra = trading_summary(-losses, decided, block=evidence.block, seed=prob.spec.seed, trials=trials)
+            wealth.append(_wealth(declared, got, answers))
+        entries.append(
+            task_entry(
+                declared,
+                losses,
+                answers,
+                block=evidence.block if prob.rows.times is not None else 1,
+                margin=evidence.margin,
+                seed=prob.spec.seed,
+                constant=is_constant(np.concatenate(got.outputs), parts),
+                folds=[FoldRows(f.train, f.test, rows) for f, rows in zip(got.folds, parts, strict=True)],
+                extra=extra,
+            )
+        )
+    return entries, wealth
+
+
+def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> None:
+    assert prob.rows is not None
+    table = outputs_table(result.program, task, prob.rows.take(result.fold.test))
+    scored = np.flatnonzero(np.isfinite(table["loss"].to_numpy(dtype=float)))
+    table, test = table.iloc[scored], result.fold.test[scored]
+    got.tables.append(table)
+    got.losses.append(table["loss"].to_numpy(dtype=float))
+    if task.kind == "control":
+        # The value head moves even when the policy does not: what must not be constant is the position.
+        got.outputs.append(table["position"].to_numpy(dtype=float)[:, None])
+    else:
+        got.outputs.append(table[[c for c in table if c.startswith("out:")]].to_numpy(dtype=float))
+    context = _context(prob, result, task, test)
+    for name in task.baselines:
+        got.answers.setdefault(name, []).append(answer(task, name, context))
+    got.folds.append(FoldRows(_span(prob.rows, result.fold.train), _span(prob.rows, test), test))
+
+
+def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> PriceContext | TableContext:
+    rows, train = prob.rows, result.fold.train
+    assert rows is not None
+    if rows.times is not None:
+        horizon = int(task.options.get("horizon", 5))
+        cost = float(task.options.get("cost_bps", 0.0)) * 1e-4
+        return PriceContext.from_rows(rows, train, test, horizon=horizon, cost=cost)
+
+    def matrix(index: Index) -> Floats:
+        blocks = result.program.encode(rows.take(index))
+        return np.concatenate([blocks[name].numpy().astype(np.float64) for name in task.inputs], axis=1)
+
+    y = rows.targets[task.options["target"]]
+    y = class_codes(np.asarray(y).astype(str), task) if task.kind == "classify" else np.asarray(y, dtype=np.float64)
+    return TableContext(matrix(train), y[train], matrix(test), y[test], prob.spec.seed)
+
+
+def _span(rows: Rows, index: Index) -> str:
+    if rows.times is None:
+        return f"{len(index):,} rows"
+    return f"{rows.times[index[0]]}..{rows.times[index[-1]]}"
+
+
+def _wealth(task: Task, got: Collected, answers: list[Answer]) -> dict[str, Any]:
+    days = np.concatenate([t["time"].to_numpy().astype("datetime64[D]").astype(str) for t in got.tables])
+    losses = {task.name: np.concatenate(got.losses)}
+    losses |= {a.name: a.losses for a in answers if a.losses is not None and a.name != "cash"}
+    # About 400 points draw the same picture as three thousand.
+    shown = np.unique(np.linspace(0, len(days) - 1, min(400, len(days))).astype(int))
+    return {
+        "title": f"{task.name}: wealth on test folds, after {task.options['cost_bps']:g} bp a trade",
+        "unit": "wealth, fixed notional, start = 1",
+        "start": 1.0,
+        "x": [str(days[i]) for i in shown],
+        "series": [{"name": n, "y": [float(v) for v in (1.0 - np.cumsum(x))[shown]]} for n, x in losses.items()],
+    }
+
+
+def judge_episodes(prob: Problem, program: NetworkProgram, task: Task) -> dict[str, Any]:
+    """Evidence of a policy for an environment: greedy episodes on held-out seeds beside policies that do not look."""
+    episodes, env = prob.spec.evidence.episodes, str(task.options["env"])
+    table = outputs_table(program, task, None, episodes=episodes)
+
+    def play(policy: Any, seeds: Any) -> Floats:
+        def choose(obs: Mapping[str, Any], step: int) -> Any:
+            return policy(len(next(iter(obs.values()))), step)
+
+        return rollout(env, choose, range(seeds[0], seeds[-1] + 1), options=task.options.get("env_options")).returns
+
+    count = int(task.options["actions"])
+    train = range(TRAINING_SEEDS, TRAINING_SEEDS + 20)
+    test = range(HELD_OUT, HELD_OUT + episodes)
+    if task.options["space"] == "discrete":
+        context = RolloutContext.discrete(play, count, train, test, prob.spec.seed)
+    else:
+        low, high = np.asarray(task.options["low"]), np.asarray(task.options["high"])
+        grid = [low + (high - low) * share for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        context = RolloutContext(
+            play, grid, lambda g, n: g.uniform(low, high, size=(n, count)), train, test, prob.spec.seed
+        )
+    answers = [answer(task, name, context) for name in task.baselines]
+    losses = table["loss"].to_numpy(dtype=float)
+    lengths = [float(str(d).split()[0]) for d in table["decision"]]
+    extra = {
+        "mean_return": float(-losses.mean()),
+        "lowest_return": float((-losses).min()),
+        "mean_length": float(np.mean(lengths)),
+        "held_out_seeds": f"{test.start}..{test.stop - 1}",
+    }
+    return task_entry(task, losses, answers, block=1, margin=prob.spec.evidence.margin, seed=prob.spec.seed, extra=extra)

@@ -1,0 +1,96 @@
+"""The outputs table of a program on rows: the raw material of evidence and of every later diff.
+
+One row per key: the target, every output, the task's loss on that row, and the decision that the program takes
+there. A diff joins two such tables on their keys and never runs old code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.core.program import Program
+from pellucid.core.rows import Rows
+from pellucid.core.task import Task
+from pellucid.evidence.metrics import probabilities, row_losses
+from pellucid.runs.policies import POSITION, greedy, replay_policy, rollout, trades
+
+HELD_OUT = 1_000_003  # first seed of held-out episodes, far from any training seed
+
+
+def outputs_table(program: Program, task: Task, rows: Rows | None, *, episodes: int = 100) -> pd.DataFrame:
+    """Outputs, losses and decisions of a task.
+
+    Args:
+        rows: the rows to answer for; consecutive days when the task trades them; None for an environment, where
+            every row is one greedy episode on a held-out seed.
+    Returns:
+        columns key, [time], y, loss, decision, and `out:<name>` per output.
+    """
+    if task.kind == "control" and not trades(task):
+        return _episodes(program, task, episodes)
+    assert rows is not None
+    if task.kind == "control":
+        return _traded(program, task, rows)
+    y = rows.targets.get(str(task.options.get("target", task.name)))
+    outputs = program(program.encode(rows), task.name).double().cpu().numpy()
+    known = _known(y, len(rows))
+    loss = np.full(len(rows), np.nan)
+    if y is not None and known.any():
+        loss[known] = row_losses(task, y[known], outputs[known])
+    return _table(rows, y, loss, decisions(task, outputs, rows), task, outputs)
+
+
+def _known(y: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.bool_]:
+    if y is None:
+        return np.zeros(n, dtype=np.bool_)
+    if y.dtype.kind == "f":
+        return np.isfinite(y)
+    return np.ones(n, dtype=np.bool_)
+
+
+def decisions(task: Task, outputs: npt.NDArray[Any], rows: Rows) -> npt.NDArray[np.str_]:
+    """What a person would act on: the class, the sign of the median, whether volatility is to rise."""
+    if task.kind == "classify":
+        classes = np.asarray(task.options["classes"], dtype=np.str_)
+        return classes[probabilities(outputs, task).argmax(1)]
+    if task.kind == "forecast":
+        return np.where(outputs[:, outputs.shape[1] // 2] > 0, "up", "down")
+    if task.kind == "volatility":
+        return np.where(outputs[:, 0] > 2.0 * np.log(rows.extra["sigma"]), "rising", "falling")
+    return np.full(len(rows), "")
+
+
+def _table(
+    rows: Rows, y: Any, loss: Any, decision: Any, task: Task, outputs: npt.NDArray[Any]
+) -> pd.DataFrame:
+    columns: dict[str, Any] = {"key": rows.keys.astype(str)}
+    if rows.times is not None:
+        columns["time"] = rows.times.astype("datetime64[ns]")
+    if y is not None:
+        columns["y"] = y.astype(str) if np.asarray(y).dtype.kind in "OUS" else y
+    columns |= {"loss": loss, "decision": decision}
+    columns |= {f"out:{name}": outputs[:, j] for j, name in enumerate(task.outputs)}
+    return pd.DataFrame(columns)
+
+
+def _traded(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
+    replay = replay_policy(program, task, rows)
+    names = np.asarray(task.options["action_names"], dtype=np.str_)
+    frame = _table(rows, None, -replay.net, names[replay.action], task, replay.outputs)
+    frame["position"] = POSITION[replay.action]
+    return frame
+
+
+def _episodes(program: Program, task: Task, episodes: int) -> pd.DataFrame:
+    seeds = range(HELD_OUT, HELD_OUT + episodes)
+    found = rollout(task.options["env"], greedy(program, task), seeds, options=task.options.get("env_options"))
+    return pd.DataFrame({
+        "key": [f"{task.options['env']}/seed={seed}" for seed in seeds],
+        "loss": -found.returns,
+        "decision": [f"{length:.0f} steps" for length in found.lengths],
+        "out:return": found.returns,
+    })

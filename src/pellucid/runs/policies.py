@@ -1,0 +1,153 @@
+"""What a learned policy does: replayed over prices, or rolled out on held-out seeds of an environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pellucid.core.program import Program
+from pellucid.core.rows import Rows
+from pellucid.core.task import Task
+from pellucid.envs.vectorise import make as make_env
+from pellucid.evidence.finance import replay
+
+Floats = npt.NDArray[np.float64]
+POSITION = np.array([-1.0, 0.0, 1.0])  # of actions 0, 1, 2
+
+
+def trades(task: Task) -> bool:
+    """The task trades the program's own price rows (positions, costs), so it is replayed instead of rolled out."""
+    return "cost_bps" in task.options
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A greedy pass over consecutive days.
+
+    Args:
+        action: chosen after close t, shape (n,).
+        held: position held from close t on (before the fill), shape (n,).
+        net: reward of the step t -> t+1 after costs, shape (n,); NaN on a day whose next return is unknown.
+        outputs: of the program at the state it was in, shape (n, k).
+    """
+
+    action: npt.NDArray[np.int64]
+    held: Floats
+    net: Floats
+    outputs: Floats
+
+
+def with_position(rows: Rows, position: npt.ArrayLike) -> Rows:
+    """Price rows as states of a trading policy."""
+    held = np.broadcast_to(np.asarray(position, dtype=np.float64), (len(rows),)).reshape(-1, 1).copy()
+    return replace(rows, fields={**rows.fields, "position": held})
+
+
+def replay_policy(program: Program, task: Task, rows: Rows) -> Replay:
+    """Act greedily from a flat position through consecutive rows.
+
+    The position is the only part of the state that depends on the past actions and has three values, so the program
+    is called once for all days and positions, and the walk itself is a table look-up.
+    """
+    outputs = np.stack(
+        [program(program.encode(with_position(rows, p)), task.name).double().cpu().numpy() for p in POSITION]
+    )
+    best = outputs[:, :, :3].argmax(2)
+    action = np.empty(len(rows), dtype=np.int64)
+    state = np.empty(len(rows), dtype=np.int64)
+    at = 1  # flat
+    for t in range(len(rows)):
+        state[t] = at
+        at = int(best[at, t])
+        action[t] = at
+    following = rows.extra["next_return"]
+    net = replay(POSITION[action], np.nan_to_num(following), task.options["cost_bps"] * 1e-4)
+    net[~np.isfinite(following)] = np.nan
+    return Replay(action, POSITION[state], net, outputs[state, np.arange(len(rows))])
+
+
+def visited(program: Program, task: Task, rows: Rows) -> Rows:
+    """The states that a trading policy visits on these rows."""
+    return with_position(rows, replay_policy(program, task, rows).held)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Greedy (or sampled, or constant) episodes, one per seed.
+
+    Args:
+        returns: undiscounted, shape (episodes,).
+        lengths: steps, shape (episodes,).
+        states: a sample of visited observations as rows, keyed `<env>/seed=<s>/step=<t>`.
+    """
+
+    returns: Floats
+    lengths: Floats
+    states: Rows
+
+
+def rollout(
+    env_id: str,
+    choose: Any,
+    seeds: range,
+    *,
+    options: dict[str, Any] | None = None,
+    keep: int = 256,
+    limit: int = 100_000,
+) -> Rollout:
+    """Run one episode per seed, all together.
+
+    Args:
+        env_id: Gymnasium id.
+        choose: (observations as dict of arrays (n, w), step) -> actions (n,) or (n, k).
+        seeds: one environment each; held-out seeds are far from those of training.
+        keep: visited states kept (evenly spread over the steps of the first environments).
+        limit: steps after which unfinished episodes are cut.
+    """
+    n = len(seeds)
+    env = make_env(env_id, n, seeds.start, options or {})
+    try:
+        obs = env.reset()
+        returns, lengths = np.zeros(n), np.zeros(n)
+        running = np.ones(n, dtype=bool)
+        kept: list[tuple[str, dict[str, Any]]] = []
+        watched = min(n, 8)
+        for t in range(limit):
+            for i in np.flatnonzero(running[:watched]):
+                kept.append((f"{env_id}/seed={seeds[i]}/step={t}", {k: v[i] for k, v in obs.items()}))
+            step = env.step(choose(obs, t))
+            live = running & step.valid
+            returns += np.where(live, step.reward, 0.0)
+            lengths += live
+            running &= ~(live & (step.terminated | step.truncated))
+            obs = step.obs
+            if not running.any():
+                break
+    finally:
+        env.close()
+    chosen = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, min(keep, len(kept))).astype(int))]
+    states = Rows(
+        np.asarray([key for key, _ in chosen], dtype=np.str_),
+        {k: np.stack([state[k] for _, state in chosen]) for k in chosen[0][1]},
+    )
+    return Rollout(returns, lengths, states)
+
+
+def greedy(program: Program, task: Task) -> Any:
+    """The program as a `choose` of `rollout`: the likeliest action, or the mean action."""
+
+    def choose(obs: dict[str, Any], _: int) -> Any:
+        n = len(next(iter(obs.values())))
+        rows = Rows(np.full(n, ""), dict(obs))
+        with torch.no_grad():
+            outputs = program(program.encode(rows), task.name)[:, : int(task.options["actions"])]
+        if task.options["space"] == "discrete":
+            return outputs.argmax(1).cpu().numpy()
+        low, high = task.options["low"], task.options["high"]
+        return np.clip(outputs.cpu().numpy(), low, high).astype(np.float32)
+
+    return choose
