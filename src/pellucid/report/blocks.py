@@ -21,11 +21,6 @@ def paragraph(*text: object, classes: str | None = None) -> Markup:
     return el("p", {"class": classes}, *text)
 
 
-def num(text: str) -> Markup:
-    """A printed number, with a true minus sign."""
-    return el("span", None, typeset(text))
-
-
 def estimate(value: object, low: object, high: object, *, signed: bool = False) -> Markup:
     """A value and its interval, the interval quieter."""
     places = decimals_for(low, high)

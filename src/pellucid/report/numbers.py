@@ -20,7 +20,7 @@ def number(value: Any, *, digits: int = 3, signed: bool = False, decimals: int |
     sign = "+" if signed and value > 0 else ""
     if value == 0:
         return "0" if decimals is None else f"{0.0:.{decimals}f}"
-    if not 1e-5 <= abs(value) < 1e9:
+    if not 1e-5 <= abs(value) < 1e9 and not (decimals is not None and abs(value) < 1):
         return f"{sign}{value:.{digits - 1}e}"
     if decimals is None:
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
@@ -31,12 +31,13 @@ def number(value: Any, *, digits: int = 3, signed: bool = False, decimals: int |
 
 
 def decimals_for(*values: Any) -> int | None:
-    """Decimals that show the spread of these values with two significant digits; None when they have no spread."""
+    """Decimals that show half the spread of these values with two digits; None when none or too many are needed."""
     known = [float(v) for v in values if finite(v)]
     spread = max(known) - min(known) if known else 0.0
     if spread <= 0 or spread < 1e-9 * max(abs(v) for v in known):
         return None
-    return min(8, max(0, 1 - math.floor(math.log10(spread))))
+    places = max(0, 1 - math.floor(math.log10(spread / 2)))
+    return places if places <= 8 else None
 
 
 def interval(low: Any, high: Any, *, signed: bool = False, decimals: int | None = None) -> str:

@@ -56,7 +56,7 @@ def fit_scale(
     if log:
         room = max(math.log(high / low) * pad, 0.05)
         return Scale(low * math.exp(-room), high * math.exp(room), start, stop, log=True)
-    room = (high / 2 - low / 2) * 2 * pad or abs(high) * 0.1 or 1.0
+    room = (high / 2 - low / 2) * 2 * pad if high > low else abs(high) * 0.1 or 1.0
     return Scale(max(low - room, -1.7e308), min(high + room, 1.7e308), start, stop)
 
 
@@ -149,6 +149,12 @@ def label(text: object, x: float, y: float, classes: str = "", *, room: float | 
 def segment(x1: float, y1: float, x2: float, y2: float, classes: str) -> Markup:
     """A straight line."""
     return el("line", {"x1": float(x1), "y1": float(y1), "x2": float(x2), "y2": float(y2), "class": classes})
+
+
+def whisker(low: float, high: float, y: float, half: float) -> list[Markup]:
+    """A horizontal interval with caps, on a pale underlay so that it shows on bars of any colour."""
+    strokes = [(low, y, high, y), (low, y - half, low, y + half), (high, y - half, high, y + half)]
+    return [segment(*stroke, classes) for classes in ("under", "whisker") for stroke in strokes]
 
 
 def box(

@@ -79,6 +79,7 @@ svg.figure .axis { stroke: var(--soft); stroke-width: 1; fill: none; }
 svg.figure .zero { stroke: var(--ink); stroke-width: 1.2; fill: none; }
 svg.figure .guide { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 3; fill: none; }
 svg.figure .whisker { stroke: var(--ink); stroke-width: 1.4; fill: none; }
+svg.figure .under { stroke: var(--card); stroke-width: 3.4; fill: none; }
 svg.figure .track { fill: var(--tint); }
 svg.figure .band { fill: var(--soft); fill-opacity: .22; }
 svg.figure .cell { stroke: var(--card); stroke-width: 2; }

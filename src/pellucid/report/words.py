@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pellucid.report.numbers import MISSING, count, duration, finite, interval, number, percent, size
+from pellucid.report.numbers import MISSING, count, duration, finite, number, percent, size
 
 Json = Mapping[str, Any]
 
@@ -24,7 +24,8 @@ VERDICTS = {
     "undecided": ("?", "wait"),
 }
 INTERVAL = (
-    "An interval is the range of values that fits the data: run again on other days, 95 of 100 would hold the truth."
+    "An interval says how far chance alone could have moved a number: drawn again and again, 95 of 100 such intervals "
+    "would hold the true value."
 )
 
 
@@ -134,7 +135,9 @@ def review_facts(evidence: Json) -> list[tuple[str, str]]:
     review: Json = evidence.get("review") or {}
     facts = []
     if review:
-        facts.append(("Review set", f"{count(review.get('n'), 'row')}, {span(review)}".rstrip(", ")))
+        facts.append(("Review rows", count(review.get("n"))))
+        if span(review):
+            facts.append(("Review period", span(review)))
     for key, name in (("seed", "Seed"), ("looks", "Looks at the review set"), ("trials", "Trials")):
         if evidence.get(key) is not None:
             facts.append((name, str(evidence[key]) if key == "seed" else count(evidence[key])))
@@ -147,12 +150,6 @@ def span(review: Json) -> str:
     """`2014-01-02 to 2018-12-31`."""
     first, last = text(review, "from"), text(review, "to")
     return f"{first} to {last}" if first and last else first or last
-
-
-def change_text(task: Json) -> str:
-    """`change +0.0001 [-0.0002, +0.0004]` of one task of a diff."""
-    places_from = interval(task.get("low"), task.get("high"), signed=True)
-    return f"{number(task.get('change'), signed=True)} {places_from}"
 
 
 def flat(value: Any) -> str:

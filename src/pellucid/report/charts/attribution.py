@@ -9,7 +9,7 @@ from typing import Any
 from pellucid.report.charts.axes import bottom_axis
 from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import finite, typeset, with_error
-from pellucid.report.svg import Scale, box, empty_frame, fit_scale, frame, label, segment, text_width
+from pellucid.report.svg import Scale, box, empty_frame, fit_scale, frame, label, segment, text_width, whisker
 
 _SHADES = (1.0, 0.55, 0.8, 0.35)
 
@@ -74,7 +74,5 @@ def _bar(
     hint = el("title", None, f"{player}, {name}: {amount}")
     parts.append(box(scale(0), scale(value), y, 14, "up" if value >= 0 else "down", hint, opacity=shade))
     if finite(error) and error > 0:
-        low, high = scale(value - error), scale(value + error)
-        parts.append(segment(low, y + 7, high, y + 7, "whisker"))
-        parts += [segment(x, y + 4, x, y + 10, "whisker") for x in (low, high)]
+        parts += whisker(scale(value - error), scale(value + error), y + 7, 3)
     return parts

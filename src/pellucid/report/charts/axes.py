@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from pellucid.report.markup import Markup, clean
-from pellucid.report.svg import Scale, label, segment, shorten, text_width, tick_labels
+from collections.abc import Sequence
+
+from pellucid.report.markup import Markup
+from pellucid.report.svg import Scale, label, segment, text_width, tick_labels
 
 
 def bottom_axis(
-    scale: Scale, top: float, bottom: float, unit: str = "", *, signed: bool = False, wanted: int = 5
+    scale: Scale,
+    top: float,
+    bottom: float,
+    unit: str = "",
+    *,
+    signed: bool = False,
+    wanted: int = 5,
+    strips: Sequence[tuple[float, float]] = (),
 ) -> list[Markup]:
-    """Grid lines, tick labels under `bottom`, and the unit under them (needs 40 px below `bottom`)."""
+    """Grid lines, tick labels under `bottom`, and the unit under them (needs 40 px below `bottom`).
+
+    With `strips`, grid lines are drawn only there, so that they do not run through texts between them.
+    """
     ticks = scale.ticks(wanted)
     texts = tick_labels(ticks, signed=signed)
     widest = max((text_width(t, 11.5) for t in texts), default=0.0) + 14
@@ -18,7 +30,7 @@ def bottom_axis(
     parts: list[Markup] = []
     for i, (tick, text) in enumerate(zip(ticks, texts, strict=True)):
         x = scale(tick)
-        parts.append(segment(x, top, x, bottom, "grid"))
+        parts += [segment(x, a, x, b, "grid") for a, b in strips or [(top, bottom)]]
         if i % keep == 0:
             parts.append(label(text, x, bottom + 16, "soft small middle"))
     if unit:
@@ -34,13 +46,3 @@ def left_axis(scale: Scale, left: float, right: float, texts: list[str], ticks: 
         y = scale(tick)
         parts += [segment(left, y, right, y, "grid"), label(text, left - 8, y + 4, "soft small end")]
     return parts
-
-
-def wrap(text: object, room: float, size: float) -> list[str]:
-    """At most two lines; the rest is shortened."""
-    words, first = clean(text).split(" "), ""
-    while words and text_width(f"{first} {words[0]}".strip(), size) <= room:
-        first = f"{first} {words.pop(0)}".strip()
-    if not first:
-        return [shorten(text, room, size)]
-    return [first, shorten(" ".join(words), room, size)] if words else [first]

@@ -9,7 +9,18 @@ from typing import Any, Literal
 from pellucid.report.charts.axes import bottom_axis
 from pellucid.report.markup import Markup
 from pellucid.report.numbers import finite, measured, typeset
-from pellucid.report.svg import Scale, empty_frame, fit_scale, frame, label, marker, segment, shorten, text_width
+from pellucid.report.svg import (
+    Scale,
+    empty_frame,
+    fit_scale,
+    frame,
+    label,
+    marker,
+    segment,
+    shorten,
+    text_width,
+    whisker,
+)
 
 Role = Literal["program", "model", "naive"]
 _MARKS = {"program": ("circle", 1), "model": ("diamond", 4), "naive": ("square", 6)}
@@ -46,9 +57,10 @@ def interval_chart(
     scale = fit_scale(values, 8, width - 8, include=[0.0] if zero else [])
     top, bottom = 4.0, 4.0 + _ROW * len(rows)
     unit = f"{unit}; {better} is better" if better and unit else f"{better} is better" if better else unit
-    parts = bottom_axis(scale, top, bottom, unit, signed=zero, wanted=5 if width >= 440 else 4)
+    strips = [(top + _ROW * i + 22, top + _ROW * i + 40) for i in range(len(rows))]
+    parts = bottom_axis(scale, top, bottom, unit, signed=zero, wanted=5 if width >= 440 else 4, strips=strips)
     if zero:
-        parts.append(segment(scale(0), top, scale(0), bottom, "zero"))
+        parts += [segment(scale(0), a, scale(0), b, "zero") for a, b in strips]
     for i, row in enumerate(rows):
         parts += _row(row, top + _ROW * i, scale, width, zero)
     told = "; ".join(f"{r.label} {typeset(measured(r.value, r.low, r.high, signed=zero))}" for r in rows)
@@ -65,9 +77,7 @@ def _row(row: Estimate, top: float, scale: Scale, width: float, signed: bool) ->
         label(shown, width - 8, top + 16, "halo end" + weight),
     ]
     if finite(row.low) and finite(row.high):
-        left, right = scale(row.low), scale(row.high)
-        parts.append(segment(left, y, right, y, "whisker"))
-        parts += [segment(x, y - 4, x, y + 4, "whisker") for x in (left, right)]
+        parts += whisker(scale(row.low), scale(row.high), y, 4)
     if finite(row.value):
         kind, colour = _MARKS[row.role]
         parts.append(marker(kind, scale(row.value), y, colour, f"{row.label}: {shown}"))

@@ -37,7 +37,8 @@ def shift_chart(title: str, rows: Sequence[Shift], *, unit: str = "", width: int
     noises = [d * row.noise for row in rows if finite(row.noise) for d in (-1, 1)]
     scale = fit_scale([row.shift for row in rows], 8, width - 8, include=[0.0, *noises])
     bottom = 4 + _ROW * len(rows)
-    parts = bottom_axis(scale, 4, bottom, unit, signed=True, wanted=5 if width >= 440 else 4)
+    strips = [(4 + _ROW * i + 20, 4 + _ROW * i + 38) for i in range(len(rows))]
+    parts = bottom_axis(scale, 4, bottom, unit, signed=True, wanted=5 if width >= 440 else 4, strips=strips)
     for i, row in enumerate(rows):
         top = 4 + _ROW * i
         moved = finite(row.shift) and finite(row.noise) and abs(row.shift) > row.noise
@@ -51,6 +52,6 @@ def shift_chart(title: str, rows: Sequence[Shift], *, unit: str = "", width: int
             parts.append(segment(scale(0), top + 29, scale(row.shift), top + 29, "whisker"))
             kind, colour = ("circle", 1) if moved else ("square", 6)
             parts.append(marker(kind, scale(row.shift), top + 29, colour, row.player))
-    parts.append(segment(scale(0), 4, scale(0), bottom, "zero"))
+    parts += [segment(scale(0), a, scale(0), b, "zero") for a, b in strips]
     told = "; ".join(f"{r.player} {typeset(number(r.shift, signed=True))}, noise {number(r.noise)}" for r in rows)
     return frame(title, f"{title}: {told}.", width, bottom + (42 if unit else 24), *parts)

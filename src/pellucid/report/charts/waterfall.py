@@ -10,7 +10,7 @@ from typing import Any
 from pellucid.report.charts.axes import bottom_axis
 from pellucid.report.markup import Markup, clean, el
 from pellucid.report.numbers import finite, number, typeset, with_error
-from pellucid.report.svg import Scale, box, empty_frame, fit_scale, frame, label, segment, shorten, text_width
+from pellucid.report.svg import Scale, box, empty_frame, fit_scale, frame, label, segment, shorten, text_width, whisker
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,7 @@ def _bar(
     hint = el("title", None, f"{_name(step)}: {amount}")
     parts = [box(scale(start), scale(stop), y, height, colour, hint)]
     if finite(step.error) and step.error > 0:
-        low, high = scale(stop - step.error), scale(stop + step.error)
-        parts += [segment(low, y + height / 2, high, y + height / 2, "whisker")]
-        parts += [segment(x, y + height / 2 - 3, x, y + height / 2 + 3, "whisker") for x in (low, high)]
+        parts += whisker(scale(stop - step.error), scale(stop + step.error), y + height / 2, 3)
     step_down = top + (64 if narrow else 36)
     parts.append(segment(scale(stop), y + height, scale(stop), step_down, "guide"))
     if narrow:

@@ -13,10 +13,10 @@ from pellucid.report.numbers import count, finite, number, typeset, with_error
 from pellucid.report.svg import responsive
 from pellucid.report.words import Json, text
 
-_ROWS_SHOWN = 12  # rows with waterfalls of their own; all rows are in the heat map
+_ROWS_SHOWN = 6  # rows with waterfalls of their own; all rows are in the heat map
 _WATERFALL = (
-    "Start at the mean over the background, add each input's share, arrive at the prediction. Blue to the right raises "
-    "it, orange to the left lowers it; the whisker is one standard error of that share."
+    "From the mean over the background, each input's share leads to the prediction: blue raises it, orange lowers it; "
+    "the whisker is one standard error."
 )
 
 
@@ -48,6 +48,12 @@ def at(raw: Any, *path: int) -> Any:
 def names(raw: Json, key: str) -> list[str]:
     """A list of names."""
     return [str(name) for name in raw.get(key) or []]
+
+
+def short_keys(keys: list[str]) -> list[str]:
+    """Keys without the `asset/` that all of them share."""
+    heads = {key.rpartition("/")[0] for key in keys}
+    return [key.rpartition("/")[2] for key in keys] if len(heads) == 1 else keys
 
 
 def base_of(one: Json, row: int, output: int) -> Any:
@@ -115,7 +121,7 @@ def _waterfall(one: Json, row: int, output: int, key: str) -> Markup:
         at(one.get("prediction"), row, output),
     )
     picture = responsive(
-        lambda width: waterfall_chart(title, steps, base, prediction, unit=text(one, "unit"), width=width), 760
+        lambda width: waterfall_chart(title, steps, base, prediction, unit=text(one, "unit"), width=width), 820
     )
     return figure(picture, f"{name} on {key}.", _WATERFALL)
 
@@ -153,12 +159,15 @@ def _overview(one: Json) -> Markup:
     values = [[at(one.get("values"), i, j, main) for j in range(len(players))] for i in range(len(keys))]
     errors = [[at(one.get("error"), i, j, main) for j in range(len(players))] for i in range(len(keys))]
     title = f"{task}: {output} over {len(keys)} rows"
+    labels = short_keys(keys)
     if len(keys) <= 4:
-        columns = [Column(key, values[i], errors[i]) for i, key in enumerate(keys)]
-        picture = responsive(lambda width: attribution_bars(title, players, columns, unit=unit, width=width), 760)
+        columns = [Column(key, values[i], errors[i]) for i, key in enumerate(labels)]
+        picture = responsive(lambda width: attribution_bars(title, players, columns, unit=unit, width=width), 820)
         line = "The same input on different rows, one bar per row; whiskers are one standard error."
     else:
-        picture = responsive(lambda width: heat_map(title, players, keys, values, errors, unit=unit, width=width), 960)
+        picture = responsive(
+            lambda width: heat_map(title, players, labels, values, errors, unit=unit, width=width), 980
+        )
         line = (
             "Stronger colour, larger share: blue and + raise the output, orange and − lower it. "
             "In brackets or unsigned: within two standard errors of zero."
