@@ -101,9 +101,9 @@ def _shown(rows: Rows, players: list[Player]) -> npt.NDArray[np.object_]:
     shown = np.empty((len(rows), len(players)), dtype=object)
     for index, player in enumerate(players):
         raw: npt.NDArray[Any] = rows.column(player.field)
+        wide = raw[:, None] if raw.ndim == 1 else raw
         if raw.dtype.kind in "biuf":
-            wide = raw.reshape(len(rows), -1)[:, player.columns].astype(np.float64)
-            shown[:, index] = wide.mean(1).tolist()
+            shown[:, index] = wide[:, player.columns].astype(np.float64).mean(1).tolist()
         else:
-            shown[:, index] = ["" if value is None else str(value) for value in raw.reshape(len(rows), -1)[:, 0]]
+            shown[:, index] = ["" if value is None else str(value) for value in wide[:, 0]]
     return shown

@@ -29,7 +29,7 @@ LEAST_FREEDOM = 20  # degrees of freedom of an error, b (passes - 1): with fewer
 def passes_for(evaluations: int, b: int, d: int) -> int:
     """How many passes over b background rows a budget per row buys; at least two, more when b is below 20."""
     least = max(LEAST_PASSES, 1 + -(-LEAST_FREEDOM // b))
-    return max(least, evaluations // max(1, b * 2 * (d - 1)))
+    return max(least, evaluations // (b * 2 * max(1, d - 1)))
 
 
 def permutation_values(

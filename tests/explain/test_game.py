@@ -1,0 +1,80 @@
+"""What a coalition mixes, and that the program is called in small batches on rows encoded once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from explained_programs import GROUPS, SCHEMA, Mixed, rows
+
+from pellucid.core.errors import DataError, SchemaError
+from pellucid.core.schema import Field, Schema
+from pellucid.explain import Game, attribute
+
+
+def _game(task="forecast", grain="group"):
+    program = Mixed()
+    x, background = program.encode(rows(5)), program.encode(rows(7, seed=1))
+    return program, x, background, Game(program, task, x, background, SCHEMA.players(program.tasks[task].inputs, grain))
+
+
+def test_a_coalition_keeps_exactly_its_players_columns():
+    program, x, background, game = _game()
+    names = [player.name for player in game.players]
+    assert names == ["return[t]", "return[t-1..]", "volume[t]", "volume[t-1..]", "level", "sector"]
+    masks = torch.tensor([[True, False, False, True, False, True]])
+    mixed = {name: background[name][2:3].clone() for name in SCHEMA.names}
+    mixed["return"][:, :1] = x["return"][3:4, :1]
+    mixed["volume"][:, 1:] = x["volume"][3:4, 1:]
+    mixed["sector"] = x["sector"][3:4]  # a category moves as a whole
+    found = game(masks, torch.tensor([2]), torch.tensor([3]))
+    assert torch.equal(found, program(mixed, "forecast").double())
+
+
+def test_full_and_empty_coalitions():
+    program, x, background, game = _game()
+    which = torch.arange(7)
+    none = game(torch.zeros(7, game.d, dtype=torch.bool), which)
+    every = game(torch.ones(7, game.d, dtype=torch.bool), which, torch.full((7,), 4))
+    assert torch.equal(none, program(background, "forecast").double())
+    assert torch.allclose(every, program(x, "forecast").double()[4].expand(7, -1), atol=1e-6)
+    assert game.evaluations == 14
+
+
+def test_encoded_once_and_called_in_small_batches():
+    program = Mixed()
+    found = attribute(program, rows(4), "forecast", background=rows(50, seed=1), method="exact")
+    assert program.encoded == 2
+    assert program.largest <= 2048
+    assert found.evaluations == 4 * (2**6 - 2) * 50 + 50 + 4
+    assert program.calls < 20
+
+
+def test_groups_must_cover_the_block_once():
+    program = Mixed()
+    x = program.encode(rows(3))
+    for groups, complaint in (
+        ((("a", 0, 2),), "belongs to no player"),
+        ((("a", 0, 3), ("b", 2, 4)), "belongs to 2 players"),
+    ):
+        fields = tuple(dataclasses.replace(f, groups=groups) if f.name == "volume" else f for f in SCHEMA.inputs)
+        players = Schema(fields, SCHEMA.outputs).players(SCHEMA.names)
+        with pytest.raises(SchemaError, match=complaint) as caught:
+            Game(program, "forecast", x, x, players)
+        assert "volume" in str(caught.value)
+    assert Field("v", "series", 4, groups=GROUPS).players("field")[0].columns == slice(None)
+
+
+def test_bad_input_is_named():
+    program = Mixed()
+    x = program.encode(rows(3))
+    players = SCHEMA.players(SCHEMA.names)
+    with pytest.raises(SchemaError, match="'level'"):
+        Game(program, "forecast", x, {k: v for k, v in x.items() if k != "level"}, players)
+    with pytest.raises(SchemaError, match="4 wide in the rows, 3"):
+        Game(program, "forecast", x, {**x, "return": x["return"][:, :3]}, players)
+    with pytest.raises(DataError, match="no rows"):
+        Game(program, "forecast", x, {k: v[:0] for k, v in x.items()}, players)
+    with pytest.raises(DataError, match="NaN"):
+        attribute(program, rows(2), "risk", background={**x, "level": x["level"] * float("nan")})
