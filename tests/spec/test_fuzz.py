@@ -16,37 +16,8 @@ from pellucid.spec.problems import Problem
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [file.read_text() for file in sorted((ROOT / "examples").glob("*.yaml"))]
-TOKENS = [
-    *[
-        "[",
-        "]",
-        "{",
-        "}",
-        "&a",
-        "*a",
-        "!!set",
-        "'",
-        "#",
-        "|",
-        ">",
-        "?",
-        "%",
-        "é",
-        '"',
-        "1e999",
-        "-1",
-        "null",
-        "true",
-        ".nan",
-        "0x",
-        "data:",
-        "kind",
-        "prices",
-        "table",
-        "forecast",
-        "control",
-    ]
-]
+WORDS = "[ ] { } &a *a !!set ' # | > ? % é 1e999 -1 null true .nan 0x data: kind prices table forecast control"
+TOKENS = WORDS.split(" ")
 TOKENS += [": ", "- ", "\n", "\n  ", "\t", "\x07", "9" * 30]
 KEYS = st.sampled_from(
     ["name", "data", "kind", "source", "tasks", "train", "lr", "ppo", "quantiles", "forecast", "x", ""]

@@ -80,7 +80,7 @@ def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> in
         print(f"  {field.name}  {field.kind}" + (f" of {len(field.categories)}" if field.categories else ""))
     if table.target is not None:
         classes = f": {', '.join(table.classes)}" if table.classes else ""
-        print(f"target {table.target}: {table.target_kind}{classes}")
+        print(f"target {table.target}: {table.kind}{classes}")
     for note in table.notes:
         print(f"note: {note}")
     return 0
