@@ -113,7 +113,7 @@ def test_ar1_is_the_least_squares_line() -> None:
 
 def test_garch_is_filtered_as_arch_does() -> None:
     arch = pytest.importorskip("arch")
-    data = context(garch_returns(2200))
+    data = context(garch_returns(2200) + 0.01)  # a mean that matters beside the variance
     model = arch.arch_model(data.log_returns * 100, mean="Constant", vol="GARCH", p=1, q=1, rescale=False)
     fit = model.fit(last_obs=len(data.past), disp="off")
     theirs = fit.forecast(horizon=5, start=int(data.test[0]), reindex=False).variance.to_numpy()[: len(data.test)]
@@ -248,8 +248,8 @@ def test_each_baseline_takes_less_than_a_second_a_fold() -> None:
     data = context(garch_returns(4700), first=3900)
     for task, name in CASES:
         resolve(task.kind, name).fit_predict(task, context(garch_returns(300), first=250))  # imports
-        start = time.perf_counter()
+        start = time.process_time()
         outputs = resolve(task.kind, name).fit_predict(task, data)
-        assert time.perf_counter() - start < 1.0
+        assert time.process_time() - start < 1.0
         if task.kind != "control":
             assert row_losses(task, np.zeros(len(outputs)), outputs).shape == (len(data.test),)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.evidence import finance
+from pellucid.evidence.intervals import stationary_indices
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 1.0]), st.floats(-0.2, 0.2)), min_size=1, max_size=40))
@@ -76,6 +77,14 @@ def test_sharpe_interval_covers_the_truth_and_has_the_closed_forms_width() -> No
         widths.append(interval.high - interval.low)
     assert 0.90 <= covered / 200 <= 0.985
     assert np.mean(widths) == pytest.approx(2 * 1.96 * np.sqrt((1 + 0.05**2 / 2) / n * 252), rel=0.05)
+
+
+def test_sharpe_interval_is_that_of_the_resampled_rows() -> None:
+    net = stream(6, "few").normal(0.5, 1.0, size=20)
+    index = stationary_indices(20, block=3, draws=2000, generator=stream(8, "evidence/sharpe"))
+    ratios = net[index].mean(axis=1) / net[index].std(axis=1, ddof=1) * np.sqrt(252)
+    interval = finance.sharpe_interval(net, block=3, seed=8)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(ratios, [0.025, 0.975])))
 
 
 def test_trading_summary_of_cash_is_all_zero() -> None:

@@ -78,6 +78,8 @@ def test_the_baselines_themselves_show_no_skill() -> None:
     for name in ("mean", "persistence"):
         assert not judge(ALL_THREE[name], ALL_THREE, task=FORECAST).skill
     assert judge(AR1, ALL_THREE, task=FORECAST).verdict == "equivalent"
+    same = judge(MEAN, ALL_THREE, task=FORECAST).sentence
+    assert same == "forecast: no skill shown: pinball loss is that of mean on all 2,000 rows."
 
 
 def test_without_a_naive_baseline_nothing_is_claimed() -> None:

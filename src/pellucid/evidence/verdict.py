@@ -141,6 +141,8 @@ class _Phrases:
         head = f"{self.task.name}: no skill shown"
         if constant and not worse:
             return f"{head}: the answer never changes."
+        if plain[name].changed == 0:
+            return f"{head}: {self._subject()} is that of {name} on all {plain[name].n:,} rows."
         relation = "worse than" if worse else "not better than"
         return f"{head}: {self._subject()} is {relation} {name} ({self._difference(name, plain[name])})."
 
