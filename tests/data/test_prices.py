@@ -10,6 +10,7 @@ import pytest
 from pellucid.core.errors import DataError, MissingExtra
 from pellucid.data import prices
 from pellucid.data.planted import simulate
+from pellucid.data.price_file import COLUMNS
 from pellucid.data.prices import PriceTable, load_prices, schema_fields, stale_open_share, windows
 
 HEADER = "Date,Open,High,Low,Close,Volume\n"
@@ -120,7 +121,7 @@ def test_csv_any_case_extra_columns_blank_lines_and_zones(tmp_path: Path) -> Non
     body = "2020-01-02 00:00:00-05:00,1,3,1,2,10,x\n\n2020-01-03,2,3,2,2.5,0,y\n"
     table = load_prices(csv(tmp_path, body, "DATE, open ,HIGH,low,Close,volume,note\n"))
     assert table.asset == "MINE"
-    assert list(table.frame.columns) == list(prices.COLUMNS)
+    assert list(table.frame.columns) == list(COLUMNS)
     assert table.dates.astype(str).tolist() == ["2020-01-02", "2020-01-03"]
     assert table.column("close").tolist() == [2.0, 2.5]
 

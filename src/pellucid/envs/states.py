@@ -20,7 +20,6 @@ from gymnasium.envs.classic_control import (
 )
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import SyncVectorEnv
-from gymnasium.vector.utils import iterate
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from pellucid.core.errors import SpecError
@@ -53,7 +52,6 @@ def get_state(env: Any) -> State:
     if not resumable(env):
         raise _unknown(env)
     return {name: np.array(getattr(env, name)) for name in _SYNC} | {
-        "obs": _copied(env._observations),
         "envs": [_get_single(single) for single in env.envs],
     }
 
@@ -76,8 +74,6 @@ def set_state(env: Any, state: State) -> None:
         setattr(env, name, np.array(state[name]))
     for single, raw in zip(env.envs, state["envs"], strict=True):
         _set_single(single, raw)
-    env._observations = _copied(state["obs"])
-    env._env_obs = [_copied(row) for row in iterate(env.observation_space, env._observations)]
 
 
 def _own(env: Any) -> bool:
@@ -120,10 +116,6 @@ def _set_single(env: gymnasium.Env[Any, Any], raw: State) -> None:
     if hasattr(inner, "steps_beyond_terminated"):
         inner.steps_beyond_terminated = raw["beyond"]
     inner.np_random = rng_from(raw["rng"])
-
-
-def _copied(obs: Any) -> Any:
-    return {name: _copied(part) for name, part in obs.items()} if isinstance(obs, dict) else np.array(obs)
 
 
 def _unknown(env: Any) -> SpecError:

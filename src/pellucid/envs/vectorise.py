@@ -57,7 +57,7 @@ class VectorAdapter:
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], env_id: str = "", seed: int = 0) -> None:
-        self.env, self.env_id, self.seed = env, env_id or env_id_of(env), seed
+        self.env, self.env_id, self.seed = env, env_id or env_id_of(env), int(seed)
         self.num_envs = int(env.num_envs)
         self.action_space: spaces.Space[Any] = env.single_action_space
         self.fields: tuple[Field, ...] = observation_fields(env)
@@ -66,6 +66,7 @@ class VectorAdapter:
         self.finished: list[tuple[float, int]] = []  # (return, length) in the order of ending; clear it as you read it
         self.steps = 0  # calls of `step` since `reset`
         self.obs: Obs = {}  # the latest `Step.obs`
+        self.info: dict[str, Any] = {}  # the latest infos, as Gymnasium gave them
         self._readers = readers(env.single_observation_space, self.env_id)
         self._order = tuple(field.name for field in self.fields)
         self._over: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # rows whose next step is a dummy
@@ -78,7 +79,7 @@ class VectorAdapter:
         self._over, self._returns = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self.finished = []
-        raw, _ = self._guarded(self.env.reset, seed=self.seed)
+        raw, self.info = self._guarded(self.env.reset, seed=self.seed)
         self.obs = self._read(raw)
         return self.obs
 
@@ -91,7 +92,7 @@ class VectorAdapter:
             EnvironmentFault: it raised, or returned NaN, infinity, or another shape than it declares.
         """
         self.steps += 1
-        raw, reward, terminated, truncated, infos = self._guarded(self.env.step, actions)
+        raw, reward, terminated, truncated, self.info = self._guarded(self.env.step, actions)
         valid = ~self._over
         reward = np.where(valid, self._flat(reward, "reward"), 0.0)
         if not np.isfinite(reward).all():
@@ -103,7 +104,7 @@ class VectorAdapter:
         obs = self._read(raw)
         final = obs
         if done.any():
-            obs, final = self._begin_again(raw, obs, infos, done)
+            obs, final = self._begin_again(obs, done)
         self._count(reward, done, valid)
         self._over = done if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(done)
         self.obs = obs
@@ -139,16 +140,15 @@ class VectorAdapter:
         """Release what the environment holds."""
         self.env.close()
 
-    def _begin_again(self, raw: Any, obs: Obs, infos: dict[str, Any], done: Bools) -> tuple[Obs, Obs]:
+    def _begin_again(self, obs: Obs, done: Bools) -> tuple[Obs, Obs]:
         """(obs to act on, final obs) after a step in which the rows `done` ended."""
         if self.mode is AutoresetMode.NEXT_STEP:
             return obs, obs
         if self.mode is AutoresetMode.DISABLED:
-            obs = {name: values.copy() for name, values in obs.items()}  # the environment may reuse its buffer
             raw, _ = self._guarded(self.env.reset, options={"reset_mask": done.copy()})
             return self._read(raw), obs
         rows = np.flatnonzero(done)
-        given = infos.get("final_obs")
+        given = self.info.get("final_obs")
         if given is None or any(given[i] is None for i in rows):
             raise self._fault("ended an episode without 'final_obs' in its infos", "SAME_STEP autoreset requires it")
         final = {name: values.copy() for name, values in obs.items()}
@@ -194,7 +194,7 @@ class VectorAdapter:
             row, column = np.argwhere(~np.isfinite(block))[0]
             name = name if len(reader.fields) == 1 else reader.fields[column].name
             raise self._fault(f"returned NaN or infinity in '{name}' (environment {row})", "repair the environment")
-        return block.astype(np.float32, copy=False)
+        return block.astype(np.float32)  # a copy: the environment may reuse its buffer
 
     def _flat(self, values: Any, name: str) -> npt.NDArray[Any]:
         out = np.asarray(values)
