@@ -126,9 +126,7 @@ def explanation_view(explanation: Json) -> Group:
         steps = steps_of(explanation, row, output)
         base, prediction = base_of(explanation, row, output), at(explanation.get("prediction"), row, output)
         known = sorted(steps, key=lambda s: -abs(s.value) if finite(s.value) else 1.0)
-        biggest = max(
-            (abs(s.value) for s in known if isinstance(s.value, (int, float)) and s.value == s.value), default=0.0
-        )
+        biggest = max((abs(s.value) for s in known if finite(s.value)), default=0.0)
         rows: list[Sequence[object]] = [("base", "", number(base), "")]
         rows += [(s.player, s.shown, with_error(s.value, s.error), _bar(s.value, biggest)) for s in known]
         rows.append((Text("prediction", style="bold"), "", Text(number(prediction), style="bold"), ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pellucid.report.numbers import MISSING, count, duration, finite, number, percent, size
+from pellucid.report.numbers import MISSING, count, duration, finite, measured, number, percent, size
 
 Json = Mapping[str, Any]
 
@@ -153,13 +153,15 @@ def span(review: Json) -> str:
 
 
 def flat(value: Any) -> str:
-    """A small JSON value as text for a table cell: numbers formatted, mappings as `key: value`."""
+    """A small JSON value as text for a cell: numbers formatted, intervals recognised, mappings as `key: value`."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return number(value)
+    if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
+        return measured(value["value"], value["low"], value["high"])
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {flat(inner)}" for key, inner in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):

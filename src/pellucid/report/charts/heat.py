@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,7 +67,10 @@ def _cell(
     opacity = 0.62 * abs(value) / strongest  # paler than the ink needs to stay readable on it
     told = el("title", None, f"{hint}: {typeset(with_error(value, error))}")
     parts = [el("rect", {**shape, "class": ("up" if value >= 0 else "down") + " cell", "fill-opacity": opacity}, told)]
-    shown = typeset(number(value, digits=2, signed=True)) if roomy else "" if vague else "+" if value > 0 else "−"
+    places = min(8, max(0, 1 - math.floor(math.log10(strongest))))
+    shown = (
+        typeset(number(value, decimals=places, signed=True)) if roomy else "" if vague else "+" if value > 0 else "−"
+    )
     if shown:
         shown = f"({shown})" if vague and roomy else shown
         parts.append(label(shown, x + step / 2, y + 19, "small middle"))

@@ -50,7 +50,8 @@ def waterfall_chart(
     scale = fit_scale([*ends, *reach, prediction], left, right)
     top = 46.0
     bottom = top + row * len(ordered)
-    parts = bottom_axis(scale, top - 10, bottom + 26, unit, wanted=4 if narrow else 5)
+    strips = [(top + row * i + 18, top + row * i + 38) for i in range(len(ordered))] if narrow else []
+    parts = bottom_axis(scale, top - 10, bottom + 26, unit, wanted=4 if narrow else 5, strips=strips)
     parts.append(_anchor("base", base, scale, top - 14, width, above=True))
     parts.append(segment(scale(base), top - 10, scale(base), top + (28 if narrow else 8), "guide"))
     for i, step in enumerate(ordered):

@@ -47,7 +47,7 @@ def diff_section(diff: Json) -> Markup:
     intro = "Both versions were asked about the same review rows and are compared row by row."
     headline, *rest = diff_sentences(diff)
     top = card(
-        headline[:1].upper() + headline[1:],
+        headline,
         (chip(*verdict_of(diff)),) if not diff.get("empty") else (),
         *(paragraph(sentence) for sentence in rest),
         _because(diff),
@@ -101,11 +101,9 @@ def _metrics(tasks: list[Json]) -> Markup:
         rows = [Estimate(name, task.get("change"), task.get("low"), task.get("high"))]
         title = f"{name}: change of {metric}"
 
-        def draw(width: int, title: str = title, rows: list[Estimate] = rows, metric: str = metric) -> Markup:
-            return interval_chart(title, rows, unit=f"change of {metric}", zero=True, width=width)
-
+        picture = interval_chart(title, rows, unit=f"change of {metric}", zero=True, width=330)
         line = "Candidate minus base on the same rows; left of zero is better. The bar is the interval."
-        pictures.append(figure(responsive(draw, 480), f"{title}.", line))
+        pictures.append(figure(picture, f"{title}.", line))
     rows_ = []
     for task in tasks:
         places = decimals_for(task.get("low"), task.get("high"))
@@ -122,7 +120,7 @@ def _metrics(tasks: list[Json]) -> Markup:
         )
     head = ("Task", "Metric", "Base", "Candidate", "Change [interval]", "n", "Verdict")
     body = table("Metric changes; lower is better", head, rows_, numeric=(2, 3, 4, 5))
-    return card("Metric changes", (), el("div", {"class": "pair"}, *pictures), body, _outputs(tasks))
+    return card("Metric changes", (), el("div", {"class": "trio"}, *pictures), body, _outputs(tasks))
 
 
 def _outputs(tasks: list[Json]) -> Markup | None:

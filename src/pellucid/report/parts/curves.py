@@ -19,7 +19,7 @@ def learning_section(curves: Sequence[Json]) -> Markup:
         groups.setdefault((text(curve, "task"), text(curve, "name")), []).append(curve)
     pictures = [_learning(task, name, group) for (task, name), group in groups.items()]
     intro = "How each task was learned: its loss over the optimiser's updates."
-    return section("learning", "Learning", intro, el("div", {"class": "pair"}, *pictures))
+    return section("learning", "Learning", intro, el("div", {"class": "trio"}, *pictures))
 
 
 def _learning(task: str, name: str, group: list[Json]) -> Markup:
@@ -32,9 +32,7 @@ def _learning(task: str, name: str, group: list[Json]) -> Markup:
     ]
     values = [y for line in lines for y in line.y if finite(y)]
     log = bool(values) and min(values) > 0 and max(values) / min(values) > 30
-    picture = responsive(
-        lambda width: line_chart(title, lines, x_label="updates", y_label=name, log=log, width=width), 480
-    )
+    picture = line_chart(title, lines, x_label="updates", y_label=name, log=log, width=330)
     line = f"{name} at each update" + (", on a logarithmic scale." if log else ".")
     return figure(picture, f"{title}.", line)
 

@@ -8,7 +8,7 @@ from pellucid.report.blocks import card, chip, details, estimate, facts, figure,
 from pellucid.report.charts import Bin, Estimate, interval_chart, reliability_chart
 from pellucid.report.charts.intervals import Role
 from pellucid.report.markup import Markup, el, join
-from pellucid.report.numbers import count, finite, measured, number, typeset
+from pellucid.report.numbers import count, finite, number, typeset
 from pellucid.report.svg import responsive
 from pellucid.report.words import INTERVAL, Json, flat, items, passed_of, task_sentence, text, verdict_of
 
@@ -121,12 +121,8 @@ def _extra(task: Json) -> Markup | None:
 
 
 def typeset_value(value: Any) -> str:
-    """A small JSON value for a page: true minus signs on numbers, text left alone; `[value, low, high]` an interval."""
-    if isinstance(value, list) and len(value) == 3 and all(finite(v) for v in value):
-        return typeset(measured(*value))
-    if isinstance(value, dict) and {"value", "low", "high"} <= value.keys():
-        return typeset(measured(value["value"], value["low"], value["high"]))
-    return typeset(number(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else flat(value)
+    """A small JSON value for a page: true minus signs on numbers, text left alone."""
+    return flat(value) if isinstance(value, str) else typeset(flat(value))
 
 
 def _reliability(task: Json, name: str) -> Markup | None:
