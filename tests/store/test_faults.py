@@ -221,7 +221,7 @@ def test_flipped_bits_and_cuts_in_the_database_never_give_a_wrong_answer(filled:
     chance = random.Random(5)
     used = [i for i, byte in enumerate(good) if byte]
     errors: list[StoreError] = []
-    for trial in range(250):
+    for trial in range(150):
         bad = bytearray(good)
         if trial % 25 == 0:
             bad = bad[: chance.randrange(len(bad))]
@@ -231,10 +231,11 @@ def test_flipped_bits_and_cuts_in_the_database_never_give_a_wrong_answer(filled:
         for extra in ("-wal", "-shm"):
             path.with_name(path.name + extra).unlink(missing_ok=True)
         try:
-            assert answers(Store(filled.root, create=False)) == before
+            store = filled if trial % 2 else Store(filled.root, create=False)  # open already, or opened now
+            assert answers(store) == before
         except StoreError as error:
             errors.append(error)
-    assert len(errors) > 100
+    assert len(errors) > 75
     assert all(str(filled.root) in error.where for error in errors)
 
 
@@ -320,7 +321,7 @@ for i in range(rounds):
 
 def test_two_processes_lose_no_acknowledged_commit(tmp_path: Path) -> None:
     root = tmp_path / ".pellucid"  # made by both at once
-    rounds = 12
+    rounds = 8
     processes = [run(WRITER, str(root), me, str(rounds)) for me in ("ada", "bo")]
     said = [line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
     assert [process.returncode for process in processes] == [0, 0]
@@ -346,7 +347,7 @@ def test_exactly_one_of_two_acceptances_wins(tmp_path: Path) -> None:
         "except StaleRevision: print('stale')"
     )
     refs = [propose(store, content) for content in ("a", "b")]
-    start = str(time.time() + 1.5)
+    start = str(time.time() + 1.2)
     processes = [run(code, str(store.root), ref, start) for ref in refs]
     said = [process.communicate(timeout=60)[0].strip() for process in processes]
     assert sorted(said) == ["p@1", "stale"]
@@ -383,7 +384,7 @@ while True:
 def test_kill_9_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None:
     root = tmp_path / ".pellucid"
     chance = random.Random(1)
-    for _ in range(6):
+    for _ in range(4):
         process = run(KILLED, str(root))
         assert process.stdout is not None
         acknowledged = [process.stdout.readline().strip()]

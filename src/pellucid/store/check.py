@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from pellucid.core.errors import StoreError
 from pellucid.store import history
-from pellucid.store.model import FeedbackRow, FeedbackUseRow, ProgramRow, ReviewSetRow, RevisionRow
-from pellucid.store.revisions import blobs_of, ref_of
+from pellucid.store.model import FeedbackRow, FeedbackUseRow, ProgramRow, ReviewSetRow
+from pellucid.store.revisions import blobs_of, ref_of, rows
 
 if TYPE_CHECKING:
     from pellucid.store.store import Store
@@ -72,8 +72,7 @@ def _needs(store: Store) -> dict[str, list[str]]:
     with store.database.read() as session:
         for program in session.scalars(select(ProgramRow).order_by(ProgramRow.name)).all():
             history.events(session, program)
-            mine = select(RevisionRow).where(RevisionRow.program_id == program.id).order_by(RevisionRow.id)
-            for row in session.scalars(mine):
+            for row in rows(session, program):
                 for sha in (row.sha, row.diff, *blobs_of(row)):
                     if sha:
                         needs.setdefault(sha, []).append(ref_of(program, row))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pellucid.core.errors import CorruptBlob, UnknownVersion, nearest
@@ -27,7 +27,7 @@ def known_program(session: Session, name: str) -> ProgramRow:
     """The program's row. Raises UnknownVersion with the nearest name."""
     row = find_program(session, name)
     if row is None:
-        names = sorted(session.scalars(select(ProgramRow.name)))
+        names = sorted(row.name for row in session.scalars(select(ProgramRow)))
         raise UnknownVersion(
             f"no program '{name}'; the store holds {', '.join(names) or 'none'}.",
             where=name,
@@ -41,7 +41,14 @@ def own_program(session: Session, name: str) -> ProgramRow:
     row = find_program(session, name)
     if row is None:
         row = ProgramRow(
-            id=next_id(session, ProgramRow), name=program_name(name), head=None, events=0, tip=START, seal=""
+            id=next_id(session, ProgramRow),
+            name=program_name(name),
+            head=None,
+            events=0,
+            tip=START,
+            looks=0,
+            trials=0,
+            seal="",
         )
         session.add(row)
         session.flush()
@@ -77,6 +84,8 @@ def append(
     session.add(row)
     session.flush()
     program.events, program.tip = row.n, row.seal
+    program.looks += kind == "looked"
+    program.trials += kind == "trial"
     session.flush()
 
 
@@ -88,20 +97,14 @@ def events(session: Session, program: ProgramRow) -> list[Event]:
         if row.n != n or row.before != before:
             raise _broken(program.name, n)
         before = row.seal
-    if (len(rows), before) != (program.events, program.tip):
+    kinds = [row.kind for row in rows]
+    found = (len(rows), before, kinds.count("looked"), kinds.count("trial"))
+    if found != (program.events, program.tip, program.looks, program.trials):
         raise _broken(program.name, len(rows))
     return [
         Event(r.n, r.kind, r.about, r.who, r.when, r.why, tuple(json.loads(r.evidence)), json.loads(r.info))
         for r in rows
     ]
-
-
-def count(session: Session, program: ProgramRow | None, kind: str) -> int:
-    """How many events of a kind."""
-    if program is None:
-        return 0
-    query = select(func.count()).select_from(EventRow).where(EventRow.program_id == program.id, EventRow.kind == kind)
-    return session.scalar(query) or 0
 
 
 def _broken(name: str, n: int) -> CorruptBlob:

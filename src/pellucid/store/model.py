@@ -50,6 +50,8 @@ class ProgramRow(Sealed):
     head: Mapped[int | None]  # number of the version
     events: Mapped[int]  # length of the history
     tip: Mapped[str] = mapped_column(Text)  # seal of its last event
+    looks: Mapped[int]  # events of kind "looked"
+    trials: Mapped[int]  # events of kind "trial"
 
 
 class RevisionRow(Sealed):

@@ -13,7 +13,7 @@ from pellucid.store.database import next_id
 from pellucid.store.history import append, find_program, known_program, own_program
 from pellucid.store.model import FeedbackRow, FeedbackUseRow, ReviewSetRow, RevisionRow
 from pellucid.store.records import FeedbackRecord, default_author, now, reason
-from pellucid.store.revisions import locate, ref_of
+from pellucid.store.revisions import locate, ref_of, rows
 
 IN_LIMIT = 500  # some databases refuse long lists of parameters
 
@@ -77,7 +77,7 @@ def feedback(session: Session, name: str) -> list[FeedbackRecord]:
     given = session.scalars(
         select(FeedbackRow).where(FeedbackRow.program_id == program.id).order_by(FeedbackRow.id)
     ).all()
-    revisions = {r.id: r for r in session.scalars(select(RevisionRow).where(RevisionRow.program_id == program.id))}
+    revisions = {row.id: row for row in rows(session, program)}
     uses: dict[int, list[RevisionRow]] = {}
     join = select(FeedbackUseRow).join(FeedbackRow, FeedbackRow.id == FeedbackUseRow.feedback_id)
     for use in session.scalars(join.where(FeedbackRow.program_id == program.id).order_by(FeedbackUseRow.id)):

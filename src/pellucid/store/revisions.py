@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pellucid.core.errors import ReviewError, StaleRevision, UnknownVersion, nearest
@@ -114,8 +114,7 @@ def accept(session: Session, candidate: str, reviewer: str | None, because: str,
             where=label,
             mend=f"`pellucid diff {ref_of(program, head) if head else program.name} {label}`, then accept that one",
         )
-    numbers = select(func.max(RevisionRow.number)).where(RevisionRow.program_id == program.id)
-    row.number = (session.scalar(numbers) or 0) + 1
+    row.number = max((other.number or 0 for other in rows(session, program)), default=0) + 1
     row.state = "accepted"
     program.head = row.number
     session.flush()
@@ -169,9 +168,12 @@ def find(session: Session, program: ProgramRow, ref: Ref) -> RevisionRow:
     return row
 
 
-def rows(session: Session, program: ProgramRow, *states: State) -> list[RevisionRow]:
-    """The program's revisions in these states, in the order of their proposal."""
-    query = select(RevisionRow).where(RevisionRow.program_id == program.id, RevisionRow.state.in_(states))
+def rows(session: Session, program: ProgramRow) -> list[RevisionRow]:
+    """All revisions of a program, in the order of their proposal.
+
+    Callers filter in Python: a WHERE on a damaged value would pass over the row, loading it checks its seal.
+    """
+    query = select(RevisionRow).where(RevisionRow.program_id == program.id)
     return list(session.scalars(query.order_by(RevisionRow.id)))
 
 
@@ -232,8 +234,7 @@ def _parent_sha(session: Session, program: ProgramRow, parent: str | None) -> st
 
 
 def _of_sha(session: Session, program: ProgramRow, sha: str) -> list[RevisionRow]:
-    query = select(RevisionRow).where(RevisionRow.program_id == program.id, RevisionRow.sha == sha)
-    return list(session.scalars(query.order_by(RevisionRow.turn)))
+    return [row for row in rows(session, program) if row.sha == sha]
 
 
 def _ref_of_sha(session: Session, program: ProgramRow, sha: str | None) -> str | None:
@@ -242,7 +243,7 @@ def _ref_of_sha(session: Session, program: ProgramRow, sha: str | None) -> str |
 
 
 def _label(session: Session, program: ProgramRow, sha: str) -> str:
-    others = session.scalars(select(RevisionRow.sha).where(RevisionRow.program_id == program.id)).all()
+    others = [row.sha for row in rows(session, program)]
     length = SHORTEST
     while any(other.startswith(sha[:length]) for other in others):
         length += 1
@@ -250,8 +251,7 @@ def _label(session: Session, program: ProgramRow, sha: str) -> str:
 
 
 def _by_prefix(session: Session, program: ProgramRow, prefix: str) -> RevisionRow:
-    mine = select(RevisionRow).where(RevisionRow.program_id == program.id)
-    matching = list(session.scalars(mine.where(RevisionRow.sha.startswith(prefix)).order_by(RevisionRow.id)))
+    matching = [row for row in rows(session, program) if row.sha.startswith(prefix)]
     # A label that was printed keeps its meaning, although a later candidate may begin with the same digits.
     exact = [row for row in matching if row.label == prefix]
     chosen = exact or matching
@@ -268,8 +268,7 @@ def _by_prefix(session: Session, program: ProgramRow, prefix: str) -> RevisionRo
 
 
 def _unknown(session: Session, program: ProgramRow, what: str, asked: str) -> UnknownVersion:
-    query = select(RevisionRow).where(RevisionRow.program_id == program.id).order_by(RevisionRow.id.desc()).limit(12)
-    known = [ref_of(program, row) for row in session.scalars(query)][::-1]
+    known = [ref_of(program, row) for row in rows(session, program)[-12:]]
     return UnknownVersion(
         f"{what}; there is {', '.join(known) or 'nothing yet'}.",
         where=asked or program.name,

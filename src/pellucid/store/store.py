@@ -139,14 +139,15 @@ class Store:
         """The accepted versions of a program, by number."""
         with self.database.read() as session:
             program = history.known_program(session, name)
-            found = revisions.rows(session, program, "accepted")
+            found = [row for row in revisions.rows(session, program) if row.number is not None]
             return [self._entry(session, program, row) for row in sorted(found, key=lambda row: row.number or 0)]
 
     def candidates(self, name: str, *, rejected: bool = False) -> list[Entry]:
         """The undecided candidates of a program, and on request the rejected ones, oldest first."""
         with self.database.read() as session:
             program = history.known_program(session, name)
-            found = revisions.rows(session, program, "proposed", *(("rejected",) if rejected else ()))
+            states = ("proposed", "rejected") if rejected else ("proposed",)
+            found = [row for row in revisions.rows(session, program) if row.state in states]
             return [self._entry(session, program, row) for row in found]
 
     # -- history -------------------------------------------------------------------------------------------------
@@ -159,12 +160,16 @@ class Store:
 
     def add_trial(self, name: str, kind: str, info: dict[str, Any] | None = None) -> int:
         """Count one more try (a fit, a search's trial, a correction); returns how many there were."""
-        return self._count_up(name, "trial", why=kind, info=info)
+        with self.database.write() as session:
+            program = history.own_program(session, name)
+            history.append(session, program, "trial", why=kind, info=info)
+            return program.trials
 
     def trials(self, name: str) -> int:
         """How many tries there were, over all fits, searches and corrections."""
         with self.database.read() as session:
-            return history.count(session, history.find_program(session, name), "trial")
+            program = history.find_program(session, name)
+            return program.trials if program else 0
 
     # -- the review set ------------------------------------------------------------------------------------------
 
@@ -198,14 +203,16 @@ class Store:
 
     def look(self, name: str, purpose: str, *, who: str | None = None) -> int:
         """Count one more look at the review set; returns how many there were. Raises UnknownVersion."""
-        with self.database.read() as session:
-            history.known_program(session, name)  # a misspelt name must not found a program
-        return self._count_up(name, "looked", why=purpose, who=who)
+        with self.database.write() as session:
+            program = history.known_program(session, name)  # a misspelt name must not found a program
+            history.append(session, program, "looked", who=who, why=purpose)
+            return program.looks
 
     def looks(self, name: str) -> int:
         """How often the review set was looked at."""
         with self.database.read() as session:
-            return history.count(session, history.find_program(session, name), "looked")
+            program = history.find_program(session, name)
+            return program.looks if program else 0
 
     # -- feedback ------------------------------------------------------------------------------------------------
 
@@ -274,11 +281,3 @@ class Store:
                     where=str(self.blobs.path(sha)),
                     mend="put the blob first, then propose",
                 )
-
-    def _count_up(
-        self, name: str, kind: str, *, why: str, who: str | None = None, info: dict[str, Any] | None = None
-    ) -> int:
-        with self.database.write() as session:
-            program = history.own_program(session, name)
-            history.append(session, program, kind, who=who, why=why, info=info)
-            return history.count(session, program, kind)
