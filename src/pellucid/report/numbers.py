@@ -60,8 +60,8 @@ def with_error(value: Any, error: Any, *, signed: bool = True) -> str:
         return number(value, signed=signed)
     places = None
     if finite(value):
-        # two digits of the error, but never more than four of the value: a vanishing error shows no noise digits
-        size = max(abs(error), abs(value) * 1e-3)
+        # two digits of the error, but about four of the value at most: a vanishing error shows no noise digits
+        size = max(abs(error), abs(value) * 1e-2)
         places = min(8, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else None
     shown = "0" if error == 0 else number(error, decimals=places)
     return f"{number(value, signed=signed, decimals=places)} ± {shown}"

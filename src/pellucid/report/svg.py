@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 import math
 import unicodedata
@@ -14,6 +15,7 @@ from pellucid.report.markup import Attribute, Markup, clean, coordinate, el, joi
 from pellucid.report.numbers import MISSING, finite, number, typeset
 from pellucid.report.theme import PICTURE, variables
 
+FAR = 1e306  # beyond this, differences overflow: drawn at the edge
 SIZE = 12.5  # px of the usual text
 DASHES = (None, "7 4", "2 4", "9 4 2 4", "1 4", "12 4")  # one per series, beside its colour
 
@@ -29,7 +31,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, at = self.low, self.high, float(value)
+        low, high, at = self.low, self.high, min(max(float(value), -FAR), FAR)
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(at)
         # halves: the difference of two huge numbers of opposite sign is not finite
@@ -51,13 +53,13 @@ def fit_scale(
     pad: float = 0.05,
 ) -> Scale:
     """A scale over the finite values (the positive ones when `log`), padded, never of zero width."""
-    known = [float(v) for v in (*values, *include) if finite(v) and (not log or v > 0)]
+    known = [min(max(float(v), -FAR), FAR) for v in (*values, *include) if finite(v) and (not log or v > 0)]
     low, high = (min(known), max(known)) if known else (1.0, 10.0) if log else (0.0, 1.0)
     if log:
         room = max(math.log(high / low) * pad, 0.05)
         return Scale(low * math.exp(-room), high * math.exp(room), start, stop, log=True)
     room = (high / 2 - low / 2) * 2 * pad if high > low else abs(high) * 0.1 or 1.0
-    return Scale(max(low - room, -1.7e308), min(high + room, 1.7e308), start, stop)
+    return Scale(low - room, high + room, start, stop)
 
 
 def _ticks(low: float, high: float, wanted: int) -> list[float]:
@@ -115,16 +117,18 @@ def date_ticks(scale: Scale, wanted: int = 6) -> tuple[list[float], list[str]]:
     return [float(d.toordinal()) for d in chosen], [f"{d:%Y}" if step >= 12 else f"{d:%Y-%m}" for d in chosen]
 
 
+@functools.cache
+def _letter_width(letter: str) -> float:
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 1.05
+    if letter in "iljtfI.,:;'|![]() ":
+        return 0.36
+    return 0.92 if letter in "mwMW@%" else 0.7 if letter.isupper() else 0.58
+
+
 def text_width(text: str, size: float = SIZE) -> float:
     """A cautious estimate of the width of a text, in px: there is no font to ask."""
-    narrow, wide = "iljtfI.,:;'|![]() ", "mwMW@%"
-    units = 0.0
-    for letter in text:
-        if unicodedata.east_asian_width(letter) in "WF":
-            units += 1.05
-        else:
-            units += 0.36 if letter in narrow else 0.92 if letter in wide else 0.7 if letter.isupper() else 0.58
-    return units * size
+    return size * sum(map(_letter_width, text))
 
 
 def shorten(text: object, room: float, size: float = SIZE) -> str:
@@ -132,10 +136,13 @@ def shorten(text: object, room: float, size: float = SIZE) -> str:
     whole = clean(text).replace("\n", " ")
     if text_width(whole, size) <= room:
         return whole
-    kept = whole
-    while kept and text_width(kept + "…", size) > room:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
+    used, kept = _letter_width("…"), 0
+    for letter in whole:
+        used += _letter_width(letter)
+        if used * size > room:
+            break
+        kept += 1
+    return whole[:kept].rstrip() + "…"
 
 
 def label(text: object, x: float, y: float, classes: str = "", *, room: float | None = None) -> Markup:

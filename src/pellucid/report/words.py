@@ -38,6 +38,8 @@ def items(raw: Json, key: str) -> list[Json]:
 def text(raw: Json, key: str, otherwise: str = "") -> str:
     """The text under `key`; empty or missing gives `otherwise`."""
     value = raw.get(key)
+    if isinstance(value, float) and not finite(value):
+        return MISSING
     return str(value) if value not in (None, "") else otherwise
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import finite, number, typeset, with_error
-from pellucid.report.svg import empty_frame, frame, label, shorten, text_width
+from pellucid.report.svg import empty_frame, frame, label, text_width
 
 
 def heat_map(
@@ -39,10 +39,11 @@ def heat_map(
     roomy = step >= 58
     tall, top = 30.0, 24.0
     parts: list[Markup] = []
-    every = max(1, round(max(text_width(c, 11.5) for c in columns) / step + 0.5))
-    for j, column in enumerate(columns):
-        if j % every == 0:
-            parts.append(label(shorten(column, step * every, 11.5), names + step * (j + 0.5), 14, "soft small middle"))
+    longest = min(max(text_width(c, 11.5) for c in columns) + 6, 110.0, width - names)
+    every = max(1, math.ceil(longest / step))  # a name at every so many columns, so that none run into each other
+    for j in range(0, len(columns), every):
+        middle = min(names + step * (j + 0.5), width - longest / 2)
+        parts.append(label(columns[j], middle, 14, "soft small middle", room=longest))
     for i, player in enumerate(players):
         y = top + tall * i
         parts.append(label(player, names - 10, y + 19, "end", room=names - 10))

@@ -30,7 +30,7 @@ def flip_chart(title: str, n: Any, to_better: Any, to_worse: Any, changed: Any =
     """
     if not finite(n) or not n:
         return empty_frame(title, width)
-    better, worse = (float(v) if finite(v) else 0.0 for v in (to_better, to_worse))
+    better, worse = (max(float(v), 0.0) if finite(v) else 0.0 for v in (to_better, to_worse))
     total = float(changed) if finite(changed) else better + worse
     neither = max(total - better - worse, 0.0)
     told = (

@@ -1,0 +1,212 @@
+"""Every chart is well-formed, escapes, is deterministic, survives missing numbers, and puts values in order."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pellucid.report import charts
+from pellucid.report.charts import Bin, Column, Estimate, Series, Shift, Step
+from pellucid.report.markup import Markup
+from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
+
+NAN = math.nan
+Draw = Callable[[str, list[float], int], Markup]
+
+
+def _intervals(name: str, v: list[float], width: int) -> Markup:
+    rows = [Estimate(name, v[0], v[1], v[2]), Estimate("AR(1)", v[1], v[0], v[2], "model")]
+    return charts.interval_chart(name, rows, unit=name, zero=True, width=width)
+
+
+DRAWINGS: dict[str, Draw] = {
+    "attribution": lambda s, v, w: charts.attribution_bars(
+        s, [s, "b"], [Column(s, v[:2], v[1:3]), Column("b", v[1:3])], width=w
+    ),
+    "flips": lambda s, v, w: charts.flip_chart(s, v[0], v[1], v[2], width=w),
+    "heat": lambda s, v, w: charts.heat_map(s, [s, "b"], [s, "day"], [v[:2], v[1:3]], [v[:2]], width=w),
+    "intervals": _intervals,
+    "lines": lambda s, v, w: charts.line_chart(s, [Series(s, [1, 2, 3], v), Series("b", v, v)], y_label=s, width=w),
+    "reliability": lambda s, v, w: charts.reliability_chart(
+        s, [Bin(v[0], v[1], v[0], v[2], 10), Bin(v[1], v[2], v[2], v[2], 3)], x_label=s, width=w
+    ),
+    "share": lambda s, v, w: charts.share_bar(s, v[0], width=w),
+    "shifts": lambda s, v, w: charts.shift_chart(s, [Shift(s, v[0], v[1]), Shift("b", v[2], v[1])], width=w),
+    "waterfall": lambda s, v, w: charts.waterfall_chart(
+        s, [Step(s, v[0], v[1], s), Step("b", v[2])], v[1], v[2], unit=s, width=w
+    ),
+}
+VALUES = [
+    [0.1, 0.05, 0.3],
+    [1257.0, 22.0, 19.0],
+    [0.0, 0.0, 0.0],
+    [-1e-9, 1e-9, 2e-9],
+    [1e300, -1e300, 1e308],
+    [NAN, 1.0, 2.0],
+    [1.0, NAN, math.inf],
+    [NAN, NAN, NAN],
+    [-math.inf, 3.0, 4.0],
+    [5e-324, 0.0, 1.0],
+]
+
+
+def test_every_chart_is_tried() -> None:
+    assert set(DRAWINGS) == set(charts.ALL)
+
+
+@pytest.mark.parametrize("width", [330, 680])
+@pytest.mark.parametrize("values", VALUES, ids=str)
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_well_formed_named_and_finite(name: str, values: list[float], width: int) -> None:
+    picture = DRAWINGS[name]("volume", values, width)
+    root = ElementTree.fromstring(picture)
+    assert root.get("role") == "img"
+    assert [child.tag for child in root][:2] == ["title", "desc"]
+    assert root[0].text == "volume"
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key in {"x", "y", "x1", "x2", "y1", "y2", "width", "height", "d", "viewBox"}:
+                assert not re.search("nan|inf|e[+-]", value), (key, value)
+    assert not re.search(r"\b(nan|inf)\b", "".join(root.itertext()))
+    if not any(map(math.isfinite, values)):
+        assert "not available" in "".join(root.itertext())
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_data_are_escaped_and_output_is_the_same_twice(name: str, samples: ModuleType) -> None:
+    for hostile in (samples.HOSTILE, "a\x1b[31mb\x00\u202ec", "]]>", ""):
+        picture = DRAWINGS[name](hostile, [0.1, 0.05, 0.3], 680)
+        root = ElementTree.fromstring(picture)
+        assert {e.tag for e in root.iter()} <= {"svg", "title", "desc", "text", "line", "path", "rect"}
+        assert not {key for e in root.iter() for key in e.attrib if key.startswith("on") or key in {"style", "href"}}
+        assert picture == DRAWINGS[name](hostile, [0.1, 0.05, 0.3], 680)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_standalone_is_well_formed_and_styled(name: str) -> None:
+    root = ElementTree.fromstring(standalone(DRAWINGS[name]("volume", [0.1, 0.05, 0.3], 680)))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "prefers-color-scheme: dark" in "".join(root.itertext())
+
+
+@pytest.mark.parametrize("width", [330, 480, 680])
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_everything_lies_inside_the_picture(name: str, width: int, samples: ModuleType) -> None:
+    """Also with a label of 200 letters: nothing leaves the frame, texts by the cautious estimate of their width."""
+    root = ElementTree.fromstring(DRAWINGS[name](samples.LONG, [0.31, -0.05, 0.3], width))
+    frame_width, height = (float(v) for v in root.attrib["viewBox"].split()[2:])
+    for element in root.iter("text"):
+        classes = (element.get("class") or "").split()
+        size = text_width(element.text or "", 11.5 if "small" in classes else 12.5)
+        x = float(element.attrib["x"]) - (size if "end" in classes else size / 2 if "middle" in classes else 0)
+        assert -12 <= x <= x + size <= frame_width + 12, element.text
+        assert 0 <= float(element.attrib["y"]) <= height
+    for element in root.iter("rect"):
+        assert float(element.attrib["x"]) >= -0.01
+        assert float(element.attrib["x"]) + float(element.attrib["width"]) <= frame_width + 1.01
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=20), st.booleans())
+def test_scales_are_monotone_and_contain_their_data(values: list[float], log: bool) -> None:
+    known = sorted({abs(v) + 1e-6 if log else v for v in values})
+    scale = fit_scale(known, 10, 500, log=log)
+    places = [scale(v) for v in known]
+    assert places == sorted(places)
+    assert all(9.99 <= p <= 500.01 for p in places)
+    ticks = scale.ticks()
+    assert ticks == sorted(ticks)
+    assert len(ticks) < 40
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.0), (-0.00075, 0.00031), (2301.0, 2514.0), (1e-9, 3e-9), (-5e8, 7e8)]
+)
+def test_ticks_are_round_few_and_inside(low: float, high: float) -> None:
+    ticks = Scale(low, high, 0, 100).ticks(5)
+    assert 3 <= len(ticks) <= 9
+    assert all(low - 1e-12 <= t <= high + 1e-12 for t in ticks)
+
+
+def _line_ends(picture: Markup, classes: str) -> list[tuple[float, float]]:
+    lines = [
+        e
+        for e in ElementTree.fromstring(picture).iter("line")
+        if e.get("class") == classes and e.get("y1") == e.get("y2")
+    ]
+    return [(float(e.attrib["x1"]), float(e.attrib["x2"])) for e in lines]
+
+
+def _marks(picture: Markup) -> list[float]:
+    """x of each mark: a circle starts 5 px left of its middle."""
+    paths = [e for e in ElementTree.fromstring(picture).iter("path") if e.get("class") == "f1"]
+    return [float(re.match(r"M([-\d.]+)", e.attrib["d"]).group(1)) + 5 for e in paths]  # type: ignore[union-attr]
+
+
+def test_interval_holds_its_value_and_zero_is_where_signs_change() -> None:
+    rows = [Estimate("a", -1.0, -1.5, -0.25), Estimate("b", 0.5, -0.5, 2.0)]
+    picture = charts.interval_chart("t", rows, zero=True, width=480)
+    (low_a, high_a), (low_b, high_b) = _line_ends(picture, "whisker")
+    a, b = _marks(picture)
+    zero = float(next(e for e in ElementTree.fromstring(picture).iter("line") if e.get("class") == "zero").attrib["x1"])
+    assert low_a < a < high_a < zero
+    assert low_a < low_b < zero < b < high_b
+    # equal distances in data are equal distances on paper
+    assert (high_b - low_b) / (high_a - low_a) == pytest.approx(2.5 / 1.25, abs=0.01)
+
+
+def test_waterfall_bars_join_from_base_to_prediction() -> None:
+    steps = [Step("a", 1.0, 0.1), Step("b", -3.0, 0.2), Step("c", 0.5)]
+    picture = charts.waterfall_chart("t", steps, 2.0, 0.5, width=680)
+    bars = [
+        (float(e.attrib["x"]), float(e.attrib["x"]) + float(e.attrib["width"]), e.attrib["class"])
+        for e in ElementTree.fromstring(picture).iter("rect")
+    ]
+    (b_left, b_right, b_class), (a_left, a_right, a_class), (c_left, c_right, c_class) = bars  # largest first
+    assert (b_class, a_class, c_class) == ("down", "up", "up")
+    assert a_left == pytest.approx(b_left, abs=0.02)
+    assert c_left == pytest.approx(a_right, abs=0.02)
+    assert (b_right - b_left) / (a_right - a_left) == pytest.approx(3.0, abs=0.01)
+    assert c_right < b_right
+
+
+def test_waterfall_folds_small_players_and_keeps_the_sum() -> None:
+    steps = [Step(f"p{i}", 2.0**-i, 0.01) for i in range(30)]
+    text = "".join(ElementTree.fromstring(charts.waterfall_chart("t", steps, 0.0, 2.0, most=5)).itertext())
+    assert "26 smaller ones" in text
+    assert f"+{sum(2.0**-i for i in range(4, 30)):.3f} ± 0.051" in text
+
+
+def test_line_chart_thins_but_keeps_peaks() -> None:
+    y = [0.0] * 50_000
+    y[31_234] = 7.0
+    picture = charts.line_chart("t", [Series("a", list(range(50_000)), y)], width=680)
+    assert len(picture) < 60_000
+    heights = [float(v) for v in re.findall(r"[ML][\d.]+ ([\d.]+)", picture)]
+    assert min(heights) < max(heights) - 150
+
+
+def test_line_breaks_where_a_value_is_missing() -> None:
+    picture = charts.line_chart("t", [Series("a", [1, 2, 3, 4], [1.0, NAN, 2.0, 3.0])])
+    d = next(e for e in ElementTree.fromstring(picture).iter("path")).attrib["d"]
+    assert d.count("M") == 2
+
+
+def test_days_make_a_calendar_axis() -> None:
+    picture = charts.line_chart("t", [Series("a", ["2014-01-02", "2016-06-30", "2018-12-31"], [1.0, 2.0, 3.0])])
+    texts = [e.text for e in ElementTree.fromstring(picture).iter("text")]
+    assert {"2015", "2016", "2017", "2018"} <= set(texts)
+
+
+def test_shortened_text_fits_and_keeps_its_beginning() -> None:
+    assert shorten("volume", 200) == "volume"
+    short = shorten("volume" * 20, 100)
+    assert short.endswith("…")
+    assert short.startswith("volume")
+    assert text_width(short) <= 100

@@ -1,0 +1,237 @@
+"""Pages: one file, well-formed, nothing loaded, everything escaped, every number there, the same bytes each time."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pellucid.report import html
+from pellucid.report.numbers import interval, number, typeset, with_error
+
+PAGES: dict[str, Callable[[ModuleType], tuple[Callable[[Any], str], Any]]] = {
+    "report": lambda s: (html.program_report, s.report()),
+    "evidence": lambda s: (html.evidence_page, s.evidence()),
+    "diff": lambda s: (html.diff_page, s.diff()),
+    "self-diff": lambda s: (html.diff_page, s.self_diff()),
+    "explanations": lambda s: (html.explanation_page, s.explanations()),
+}
+
+
+class _Outline(HTMLParser):
+    """Tags, ids and headings as a browser's parser meets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def _outline(page: str) -> _Outline:
+    outline = _Outline()
+    outline.feed(page)
+    return outline
+
+
+def _root(page: str) -> ElementTree.Element:
+    return ElementTree.fromstring(page.removeprefix("<!doctype html>\n"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_one_well_formed_file_that_loads_nothing(name: str, samples: ModuleType) -> None:
+    draw, raw = PAGES[name](samples)
+    page = draw(raw)
+    root, outline = _root(page), _outline(page)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in outline.attributes
+    assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(outline.tags)
+    assert not {key for key, _ in outline.attributes if key.startswith("on") or key in {"src", "srcset", "style"}}
+    assert all((value or "").startswith("#") for key, value in outline.attributes if key == "href")
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", page)
+    ids = [value for key, value in outline.attributes if key == "id"]
+    assert len(ids) == len(set(ids))
+    assert {value[1:] for key, value in outline.attributes if key == "href" and value} <= set(ids)
+    assert root.get("lang") == "en"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_headings_tables_and_figures_are_accessible(name: str, samples: ModuleType) -> None:
+    draw, raw = PAGES[name](samples)
+    root = _root(draw(raw))
+    levels = [int(e.tag[1]) for e in root.iter() if re.fullmatch(r"h[1-6]", e.tag)]
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    for table in root.iter("table"):
+        assert table.find("caption") is not None
+        assert all(th.get("scope") in {"col", "row"} for th in table.iter("th"))
+        widths = {len(row) for row in table.iter("tr")}
+        assert len(widths) == 1
+    for figure in root.iter("figure"):
+        assert figure.find("figcaption") is not None
+        assert all(svg.get("role") == "img" and svg[0].tag == "title" for svg in figure.iter("svg"))
+    assert next(iter(root.iter("a"))).get("class") == "skip"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_same_input_same_bytes_and_input_untouched(name: str, samples: ModuleType) -> None:
+    draw, raw = PAGES[name](samples)
+    before = copy.deepcopy(raw)
+    assert draw(raw) == draw(before)
+    assert raw == before
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_text_stays_text(name: str, samples: ModuleType) -> None:
+    draw, raw = PAGES[name](samples)
+    plain = _outline(draw(raw))
+    for hostile in (samples.HOSTILE, samples.LONG, "\x00\x1b[2J\u202e"):
+        page = draw(samples.poisoned(raw, text=hostile))
+        _root(page)
+        outline = _outline(page)
+        assert set(outline.tags) <= set(plain.tags) | {"p"}
+        assert not {key for key, _ in outline.attributes if key.startswith("on")}
+        assert not re.search("[\x00\x1b\u202e]", page)
+    assert samples.HOSTILE in "".join(_outline(draw(samples.poisoned(raw, text=samples.HOSTILE))).text)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_not_finite_is_not_available(name: str, value: float, samples: ModuleType) -> None:
+    draw, raw = PAGES[name](samples)
+    page = draw(samples.poisoned(raw, value=value))
+    told = "".join(_root(page).itertext())
+    assert not re.search(r"\b(nan|NaN|inf|Infinity)\b", told)
+    if name != "self-diff":
+        assert "not available" in told
+
+
+def _text(page: str) -> str:
+    """What a reader sees, without tooltips, descriptions and style."""
+    root = _root(page)
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag in {"title", "desc", "style"}:
+                parent.remove(child)
+    return " ".join(part.strip() for part in root.itertext() if part.strip())
+
+
+def test_every_number_of_the_evidence_is_shown(samples: ModuleType) -> None:
+    evidence = samples.evidence()
+    shown = _text(html.evidence_page(evidence))
+    for task in evidence["tasks"]:
+        for entry in (task, *task["baselines"]):
+            assert typeset(interval(entry["low"], entry["high"])) in shown
+        for b in task["baselines"]:
+            assert typeset(interval(b["difference_low"], b["difference_high"], signed=True)) in shown
+            assert b["name"] in shown
+        for fold in task["folds"]:
+            assert typeset(number(fold["value"])) in shown
+            assert fold["train"] in shown
+        assert task["sentence"] in shown
+        assert task["verdict"] in shown
+        assert task["method"] in shown
+    for control in evidence["controls"]:
+        assert control["name"] in shown
+    for fact in (
+        "1,257",
+        "2014-01-02 to 2018-12-31",
+        "2 min 14 s",
+        "Sharpe".lower(),
+        "0.410",
+        "−0.142",
+        "0.083 [0.071, 0.096]",
+    ):
+        assert fact in shown
+
+
+def test_every_number_of_the_diff_is_shown(samples: ModuleType) -> None:
+    diff = samples.diff()
+    shown = _text(html.diff_page(diff))
+    for task in diff["tasks"]:
+        assert typeset(interval(task["low"], task["high"], signed=True)) in shown
+        for player in task["attribution"]:
+            for key in ("base", "candidate", "noise"):
+                assert typeset(number(player[key])) in shown
+            assert typeset(number(player["shift"], signed=True)) in shown
+        for example in task["flips"]["examples"]:
+            assert example["key"] in shown
+        for output in task["outputs"]:
+            assert number(output["correlation"]) in shown
+    for gate in diff["gates"]:
+        assert gate["required"] in shown
+        assert gate["seen"] in shown
+    for fact in (
+        "2,816 of 68,412 parameters (4.1 %), 11.3 KB",
+        "47 of 1,257",
+        "p = 0.76",
+        "9f86d081884c7d65",
+        "undecided",
+    ):
+        assert fact in shown
+
+
+def test_every_share_of_an_explanation_is_shown(samples: ModuleType) -> None:
+    one = samples.explanations()[0]
+    shown = _text(html.explanation_page([one]))
+    for i in range(len(one["keys"])):
+        for k in range(len(one["outputs"])):
+            assert typeset(number(one["prediction"][i][k])) in shown
+            for j in range(len(one["players"])):
+                assert typeset(with_error(one["values"][i][j][k], one["error"][i][j][k])) in shown
+    assert "204,800" in shown
+
+
+def test_self_diff_says_no_difference_and_nothing_else(samples: ModuleType) -> None:
+    shown = _text(html.diff_page(samples.self_diff()))
+    assert "no difference: stocks@1 and stocks@1 give the same outputs on 1,257 review rows." in shown
+    assert "Gates" not in shown
+    assert "decisions changed" not in shown
+
+
+def test_contamination_and_failed_controls_are_said(samples: ModuleType) -> None:
+    assert "contaminated: 12 review rows left out" in _text(html.diff_page({**samples.diff(), "contaminated": 12}))
+    evidence = samples.evidence()
+    evidence["controls"][1]["passed"] = False
+    assert "The control random walk failed (expected: no skill)" in _text(html.evidence_page(evidence))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_missing_parts_are_left_out(name: str, samples: ModuleType) -> None:
+    draw, raw = PAGES[name](samples)
+    if isinstance(raw, list):
+        assert "Explanations" in draw([])
+        return
+    _root(draw({}))
+    for key in raw:
+        _root(draw({k: v for k, v in raw.items() if k != key}))
+        _root(draw({**raw, key: None}))
+
+
+def test_tasks_without_anything_still_render() -> None:
+    _root(html.evidence_page({"tasks": [{}], "controls": [{}], "curves": [{}]}))
+    _root(html.diff_page({"tasks": [{"flips": {}, "attribution": [{}]}], "gates": [{}], "parameters": {"touched": 1}}))
+    _root(html.explanation_page([{}, {"keys": ["a"], "outputs": ["y"], "players": ["p", "q"]}]))
+    _root(html.program_report({"history": [{}], "corrections": [{}], "wealth": [{"series": [{}]}]}))
+
+
+def test_base_may_differ_by_row(samples: ModuleType) -> None:
+    one = samples.explanations()[1]
+    one["base"] = [[11.25], [13.75]]
+    shown = _text(html.explanation_page([one]))
+    assert "base 11.3" in shown or "base 11.2" in shown
+    assert "base 13.8" in shown or "base 13.7" in shown
