@@ -27,6 +27,9 @@ def test_linear_closed_form():
 def test_zero_iff_the_outputs_ignore_the_field():
     ignored = effect_of_do(Mixed(volume=0.0), rows(50), "forecast", "volume", donors=rows(80, seed=1))
     assert ignored.raw.max() < 1e-6
+    x = toy_rows(np.random.default_rng(3).normal(size=(60, 3)))
+    bare = ToyProgram(lambda z: (2.0 * z[:, 0] - z[:, 0] * z[:, 2])[:, None], 3)
+    assert effect_of_do(bare, x, "toy", "x1", donors=x).raw.tolist() == [0.0]  # exactly
     read = effect_of_do(Mixed(volume=1.0), rows(50), "forecast", "volume", donors=rows(80, seed=1))
     assert read.raw.min() > 0.05
     unread = effect_of_do(Mixed(), rows(50), "risk", "volume", donors=rows(80, seed=1))

@@ -87,6 +87,7 @@ def effect_of_do(
         pool = program.encode(donors)[field]
         which = torch.from_numpy(stream(seed, f"explain/do/{field}").integers(len(donors), size=(n, draws)))
         moved = torch.stack([replaced(program, blocks, task, field, pool[which[:, i]]) for i in range(draws)])
+        moved = moved - moved[0]  # so that outputs that do not move have effect zero, not a rounding error
         deviation = (moved - moved.mean(0)).abs().mean(0) * (draws / (draws - 1)) ** 0.5
     return Effect(
         field=field,
