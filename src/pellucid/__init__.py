@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from pellucid.core.errors import StoreError as StoreError
     from pellucid.core.errors import TrainingFault as TrainingFault
     from pellucid.core.errors import UnknownVersion as UnknownVersion
+    from pellucid.handle import LearnedProgram as LearnedProgram
+    from pellucid.handle import diff as diff
+    from pellucid.handle import fit as fit
+    from pellucid.handle import load as load
+    from pellucid.handle import wrap as wrap
     from pellucid.spec.model import Spec as Spec
+    from pellucid.store.store import Store as Store
 
 __version__ = "0.1.0"
 
@@ -47,7 +53,7 @@ _HOME = {
     "load": "pellucid.handle",
     "diff": "pellucid.handle",
     "LearnedProgram": "pellucid.handle",
-    "wrap": "pellucid.nn.foreign",
+    "wrap": "pellucid.handle",
     "Spec": "pellucid.spec.model",
     "Store": "pellucid.store.store",
     **dict.fromkeys(_ERRORS, "pellucid.core.errors"),

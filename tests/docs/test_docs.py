@@ -1,8 +1,7 @@
 """The documents tell the truth: their Python runs, their commands and links exist.
 
 A block that begins with ```python runs, the blocks of one page one after the other in an empty folder; one that begins
-with ```python no-run is an excerpt. Commands are run by the demo and by their own tests; here their names and options are
-checked.
+with ```python no-run is an excerpt. Commands run in the demo and in their own tests; here their names are checked.
 """
 
 from __future__ import annotations

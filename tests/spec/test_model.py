@@ -44,6 +44,11 @@ def test_sha_depends_on_every_leaf() -> None:
     assert len(hashes | {spec.sha()}) == len(changed) + 1
 
 
+def test_replace_takes_values_and_overrides() -> None:
+    spec = stocks().replace({"train.lr": 0.5}, ["train.updates=7", "network.activation=tanh"])
+    assert (spec.train.lr, spec.train.updates, spec.network.activation) == (0.5, 7, "tanh")
+
+
 def test_nothing_changes_later() -> None:
     with pytest.raises(ValidationError):
         stocks().train.lr = 1.0  # type: ignore[misc]

@@ -1,4 +1,7 @@
-"""`pellucid check`: a spec, an environment, a data file or the store, before it is needed."""
+"""`pellucid check`: a spec, an environment, a data file or the store, before it is needed.
+
+Exit code 1 when something is wrong with an environment or the store.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--target", help="the column to predict")
     data.add_argument("--id", help="the column that identifies a row")
     data.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (repeatable)")
-    kinds.add_parser("store", help="every blob is what was saved, every version complete")
+    store = kinds.add_parser("store", help="every blob is what was saved, every version complete")
+    store.add_argument("--store", default=".pellucid", metavar="FOLDER", help="the folder (default: .pellucid)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         return _env(args.id)
     if args.what == "data":
         return _data(args.file, args.target, args.id, args.drop)
-    return _store()
+    return _store(args.store)
 
 
 def _schema() -> int:
@@ -63,11 +67,13 @@ def _spec(file: str | None, overrides: list[str]) -> int:
 
 
 def _env(env: str) -> int:
-    from pellucid.envs.vectorise import check_env
+    from pellucid.envs.check import check_env
 
-    check_env(env)
-    print(f"{env}: obeys the conventions.")
-    return 0
+    problems = check_env(env)
+    for problem in problems:
+        print(f"{env}: {problem}")
+    print(f"{env}: {len(problems)} problems." if problems else f"{env}: obeys the conventions.")
+    return 1 if problems else 0
 
 
 def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> int:
@@ -86,9 +92,13 @@ def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> in
     return 0
 
 
-def _store() -> int:
+def _store(folder: str) -> int:
     from pellucid.store.store import Store
 
-    Store().verify()
-    print("The store is whole.")
-    return 0
+    report = Store(folder, create=False).verify()
+    for problem in report.problems:
+        print(f"needed by {', '.join(problem.needed_by)}: {problem.error}")
+    unused = f", {len(report.unused)} of no further use" if report.unused else ""
+    state = "is whole" if report.ok else f"has {len(report.problems)} problems"
+    print(f"The store {folder} {state}: {report.checked} blobs read and compared with their hashes{unused}.")
+    return 0 if report.ok else 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -170,6 +170,7 @@ class TrainSpec(Section):
 
     updates: Count = Field(default=1500, description="optimiser updates")
     batch: Count = Field(default=256, description="rows per update (supervised tasks)")
+    noise: float = Field(default=0.0, ge=0, le=10, description="sd of noise on the inputs of supervised batches")
     optimiser: Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon"] = "adamw"
     lr: Positive = Field(default=1e-3, description="learning rate at its highest")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, on matrices only")
@@ -275,8 +276,8 @@ class Spec(Section):
         copy._folder = folder
         return copy
 
-    def replace(self, changes: Mapping[str, Any]) -> Spec:
-        """A checked copy with dotted keys replaced: `spec.replace({"train.updates": 10})`."""
+    def replace(self, changes: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Spec:
+        """A checked copy with dotted keys replaced, or `a.b=v` as after `--set`: `spec.replace({"train.lr": 0.1})`."""
         from pellucid.spec.loader import spec_from
 
-        return spec_from(self.to_json(), where="spec", changes=changes).within(self._folder)
+        return spec_from(self.to_json(), where="spec", changes=changes, overrides=overrides).within(self._folder)
