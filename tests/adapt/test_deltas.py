@@ -178,8 +178,8 @@ def test_batch_statistics_stand_still_and_modes_are_kept():
     assert int(network[1].num_batches_tracked) == 0
     assert network[1].training  # only while it runs is it in evaluation
     with pytest.raises(RuntimeError):
-        network(X[:, :2])
-    assert network[1].training
+        network[1](torch.zeros(3, 7))
+    assert network[1].training  # also when it fails
     second.detach()
     first.detach()
     network(X)
@@ -356,7 +356,7 @@ def test_a_finished_schedule_has_nothing_left_to_cut():
 
 def test_importance_is_sensitivity_times_uncertainty():
     linear = nn.Linear(5, 4)
-    delta = made("adalora", steps=50, start_rank=2, budget=2, beta1=0.8, beta2=0.6, orthogonality=0.0)
+    delta = made("adalora", steps=50, start_rank=2, budget=2, beta1=0.8, beta2=0.6, alpha=1, orthogonality=0.0)
     delta.attach(linear)
     optimiser = torch.optim.SGD(delta.parameters().values(), lr=1e-2)
     smooth, spread = {}, {}
@@ -384,6 +384,9 @@ def test_penalty_pulls_towards_orthonormal_factors():
     assert delta.penalty().item() == pytest.approx(0.5 * 4 * 3.0**2, rel=1e-5)  # four columns, each |4 - 1|^2
     delta.penalty().backward()
     assert (p.grad * p).sum().item() > 0
+    with torch.no_grad():
+        delta.parameters()["trunk.1.Q"].mul_(3.0)
+    assert delta.penalty().item() == pytest.approx(0.5 * 4 * (3.0**2 + 8.0**2), rel=1e-5)
 
 
 def test_a_delta_that_was_never_ticked_raises():

@@ -42,7 +42,7 @@ class AdaLoRAConfig:
     steps: int
     start_rank: int = 6
     budget: float = 4.0
-    alpha: float = 4.0
+    alpha: float = 16.0
     targets: tuple[str, ...] = ()
     warmup: float = 0.1
     cooldown: float = 0.3
