@@ -82,7 +82,7 @@ def problem(spec: Spec, source: Any = None) -> Problem:
     data = spec.data
     if isinstance(data, PricesData):
         horizon = max((getattr(t, "horizon", 1) for t in spec.tasks.values()), default=1)
-        where = source if source is not None else spec.source
+        where = source if source is not None else spec.source or ""
         table = load_prices(where, start=_text(data.start), end=_text(data.end))
         rows = windows(table, data.window, data.scale_days, horizon)
         following = np.append(rows.extra["simple_return"][1:], np.nan)
@@ -93,7 +93,7 @@ def problem(spec: Spec, source: Any = None) -> Problem:
         return Problem(spec, rows, fields, max(horizon, 2), data_sha=_fingerprint(rows))
     if isinstance(data, TableData):
         declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
-        where = source if source is not None else spec.source
+        where = source if source is not None else spec.source or ""
         read = read_table(where, data.target, data.id, data.drop, kind=declared)
         if not spec.tasks:
             spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": read.kind}})
@@ -126,7 +126,9 @@ def _fingerprint(rows: Rows) -> str:
             values = group[name]
             digest.update(name.encode())
             digest.update(
-                "\x1f".join(map(str, values)).encode() if values.dtype.kind in "OUS" else np.ascontiguousarray(values).tobytes()
+                "\x1f".join(map(str, values)).encode()
+                if values.dtype.kind in "OUS"
+                else np.ascontiguousarray(values).tobytes()
             )
     return digest.hexdigest()
 
@@ -144,12 +146,26 @@ def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None)
             outputs = tuple(f"q{round(100 * q):02d}" for q in quantiles)
             options: dict[str, Any] = {"quantiles": quantiles, "horizon": 1, "target": "forecast"}
             tasks[name] = Task(
-                name, "forecast", names, outputs, "log return", "pinball", ("mean", "persistence", "ar1", "garch"), options
+                name,
+                "forecast",
+                names,
+                outputs,
+                "log return",
+                "pinball",
+                ("mean", "persistence", "ar1", "garch"),
+                options,
             )
         elif spec.kind == "volatility":
             options = {"horizon": spec.horizon, "target": "risk"}
             tasks[name] = Task(
-                name, "volatility", names, ("log_variance",), "log variance", "qlike", ("mean", "persistence", "garch"), options
+                name,
+                "volatility",
+                names,
+                ("log_variance",),
+                "log variance",
+                "qlike",
+                ("mean", "persistence", "garch"),
+                options,
             )
         elif isinstance(spec, ControlTask):
             tasks[name] = _control(name, spec, prob, names, env)
@@ -166,7 +182,9 @@ def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None)
             y = np.asarray(train.targets["target"], dtype=np.float64)
             options = {"mean": float(y.mean()), "sd": float(y.std()) or 1.0, "target": "target"}
             baselines = ("mean", "linear", "hist_gradient_boosting")
-            tasks[name] = Task(name, "regress", names, ("prediction",), "target units", "squared_error", baselines, options)
+            tasks[name] = Task(
+                name, "regress", names, ("prediction",), "target units", "squared_error", baselines, options
+            )
     return tasks
 
 
@@ -183,19 +201,26 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
     actions = [f"action_{i}" for i in range(count)]
     options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
     if not discrete:
-        options |= {"low": env.action_space.low.tolist(), "high": env.action_space.high.tolist()}
+        box: Any = env.action_space
+        options |= {"low": box.low.tolist(), "high": box.high.tolist()}
     if spec.env_options:
         options["env_options"] = dict(spec.env_options)
     inputs = tuple(f.name for f in env.fields)
     return Task(
-        name, "control", inputs, (*actions, "value"), "logit" if discrete else "action", "negative_reward",
-        ("random", "best_constant_action"), options,
+        name,
+        "control",
+        inputs,
+        (*actions, "value"),
+        "logit" if discrete else "action",
+        "negative_reward",
+        ("random", "best_constant_action"),
+        options,
     )
 
 
 def action_count(env: VectorAdapter) -> tuple[bool, int]:
     """(discrete?, number of actions or dimensions) of an environment that PPO can act in."""
-    space = env.action_space
+    space: Any = env.action_space
     if hasattr(space, "n"):
         return True, int(space.n)
     if getattr(space, "shape", None) is not None and len(space.shape) == 1 and hasattr(space, "low"):
@@ -311,7 +336,14 @@ def _learner(
     if isinstance(declared, ControlTask):
         ppo = declared.ppo
         config = PPOConfig(
-            ppo.steps, ppo.epochs, ppo.minibatch, ppo.discount, ppo.gae_lambda, ppo.clip, ppo.entropy, ppo.value_weight,
+            ppo.steps,
+            ppo.epochs,
+            ppo.minibatch,
+            ppo.discount,
+            ppo.gae_lambda,
+            ppo.clip,
+            ppo.entropy,
+            ppo.value_weight,
             ppo.target_kl,
         )
         return PPO(task, envs[task.name], encoding.encode_fields, config, seed=seed)
@@ -319,7 +351,8 @@ def _learner(
     target, keep = training_target(task, rows)
     index = torch.from_numpy(np.flatnonzero(keep))
     kept = {name: blocks[name][index] for name in task.inputs}
-    return Supervised(task, kept, target[index], batch=spec.train.batch, seed=seed)
+    settings = spec.train
+    return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise)
 
 
 def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]]]:

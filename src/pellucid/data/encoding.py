@@ -85,7 +85,7 @@ class Encoding:
             block = np.zeros((n, scale.columns), dtype=np.float32)
             block[np.arange(n), index] = 1.0
             return torch.from_numpy(block)
-        x = np.asarray(values, dtype=np.float64).reshape(n, -1)
+        x = np.asarray(values, dtype=np.float64).reshape(n, -1 if n else scale.width)
         if x.shape[1] != scale.width and n:
             raise SchemaError(
                 f"field '{name}' has {x.shape[1]} values a row, the program was fitted on {scale.width}.",

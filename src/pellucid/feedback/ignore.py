@@ -46,7 +46,7 @@ class IgnoreConfig:
 
 
 class IgnoreBatch(NamedTuple):
-    blocks: Blocks  # with the field resampled
+    blocks: Blocks  # with the forbidden fields resampled
     anchor: Tensor  # (n, k) in the training space
     target: Tensor | None
 
@@ -59,7 +59,7 @@ class Ignore:
         network: the base, *before* the delta is attached: the anchor is computed here.
         blocks: training rows (for a policy: states it visits), each (n, columns).
         target: in the training space, (n,), or None (a policy keeps to the anchor alone).
-        field: the forbidden field.
+        forbidden: the fields to ignore; those that the task does not read are none of its business.
     """
 
     rowwise = True
@@ -70,13 +70,14 @@ class Ignore:
         network: Network,
         blocks: Blocks,
         target: Tensor | None,
-        field: str,
+        forbidden: tuple[str, ...],
         config: IgnoreConfig,
         *,
         seed: int,
     ) -> None:
-        self.task, self.field, self.config, self.seed = task, field, config, seed
+        self.task, self.config, self.seed = task, config, seed
         self.blocks, self.target = {name: blocks[name] for name in task.inputs}, target
+        self.forbidden = tuple(name for name in forbidden if name in self.blocks) if config.resample else ()
         self._n = len(next(iter(self.blocks.values())))
         self._drawn = 0
         self._anchor = self._anchors(network)
@@ -87,9 +88,9 @@ class Ignore:
 
     @torch.no_grad()
     def _anchors(self, network: Network) -> Tensor:
-        """E over v of base(x with field := v), shape (n, k); the base's own output for the control."""
+        """E over v of base(x with the fields := v), shape (n, k); the base's own output for the control."""
         outputs = OUTPUTS[self.task.kind]
-        if not self.config.resample or self.field not in self.blocks:
+        if not self.forbidden:
             return outputs.training(self.task, network(self.blocks, self.task.name))
         total: Tensor | None = None
         for draw in range(self.config.draws):
@@ -99,17 +100,19 @@ class Ignore:
         return total / self.config.draws
 
     def _resampled(self, blocks: Blocks, name: str, counter: int) -> Blocks:
-        """The field's block of every row replaced by that of a random training row, all its columns together."""
+        """The fields' blocks of every row replaced by those of a random training row, all columns together."""
+        if not self.forbidden:
+            return blocks
         n = len(next(iter(blocks.values())))
-        donors = stream(self.seed, f"ignore/{self.task.name}/{name}", counter).integers(self._n, size=n)
-        return {**blocks, self.field: self.blocks[self.field][torch.from_numpy(donors)]}
+        donors = torch.from_numpy(
+            stream(self.seed, f"ignore/{self.task.name}/{name}", counter).integers(self._n, size=n)
+        )
+        return {**blocks, **{field: self.blocks[field][donors] for field in self.forbidden}}
 
     def next_batch(self, network: nn.Module) -> IgnoreBatch:
         draw = stream(self.seed, f"ignore/{self.task.name}/rows", self._drawn)
         index = torch.from_numpy(draw.integers(self._n, size=min(self.config.batch, self._n)).astype(np.int64))
-        blocks = {k: v[index] for k, v in self.blocks.items()}
-        if self.config.resample and self.field in blocks:
-            blocks = self._resampled(blocks, "batch", self._drawn)
+        blocks = self._resampled({k: v[index] for k, v in self.blocks.items()}, "batch", self._drawn)
         self._drawn += 1
         return IgnoreBatch(blocks, self._anchor[index], None if self.target is None else self.target[index])
 

@@ -67,7 +67,7 @@ class NetworkProgram:
         missing = [name for name in declared.inputs if name not in blocks]
         if missing:
             raise SchemaError(
-                f"the rows lack {len(missing)} of {len(declared.inputs)} inputs of task '{task}': {', '.join(missing)}.",
+                f"the rows lack {len(missing)} of {len(declared.inputs)} inputs of '{task}': {', '.join(missing)}.",
                 where=f"Program(blocks, task='{task}')",
                 mend="give rows with all inputs of the task (a policy also reads its position)",
             )

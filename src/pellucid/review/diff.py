@@ -104,8 +104,8 @@ def diff(base: Side, candidate: Side, config: DiffConfig | None = None) -> dict[
 def conclude(tasks: list[dict[str, Any]], gates: list[dict[str, Any]]) -> str:
     """The verdict over everything.
 
-    With a claim: any failed gate is worse; all gates passed is better; else undecided. Without: any worse task is worse;
-    all equivalent is equivalent; at least one better and none undecided is better; else undecided.
+    With a claim: any failed gate is worse; all gates passed is better; else undecided. Without: any worse task is
+    worse; all equivalent is equivalent; at least one better and none undecided is better; else undecided.
     """
     if gates:
         passed = [gate["passed"] for gate in gates]
@@ -214,11 +214,11 @@ def _flips(
     # The largest consequences first; ties by key, so that the order is the same everywhere.
     order = np.lexsort((rows["key"].to_numpy().astype(str), -gain))
     shown = [i for i in order[:EXAMPLES] if changed[i]]
-    y = rows["y_a"] if "y_a" in rows else None
+    y = rows.get("y_a")
     p_value = None
     if task.kind == "classify" and y is not None:
         truth = y.astype(str).to_numpy()
-        p_value = float(mcnemar(before != truth, after != truth).p_value)
+        p_value = float(mcnemar(before != truth, after != truth).p)
     return {
         "n": len(rows),
         "changed": int(changed.sum()),
@@ -244,11 +244,13 @@ def _outputs(task: Task, rows: pd.DataFrame) -> list[dict[str, Any]]:
         if f"{column}_b" not in rows:
             continue
         a, b = rows[f"{column}_a"].to_numpy(dtype=float), rows[f"{column}_b"].to_numpy(dtype=float)
-        found.append({
-            "name": column.removeprefix("out:"),
-            "correlation": correlation(a, b),
-            "mean_abs_change": float(np.abs(b - a).mean()),
-        })
+        found.append(
+            {
+                "name": column.removeprefix("out:"),
+                "correlation": correlation(a, b),
+                "mean_abs_change": float(np.abs(b - a).mean()),
+            }
+        )
     return found
 
 

@@ -24,18 +24,22 @@ def check_gates(claim: Mapping[str, Any], measured: Mapping[str, Any], tasks: li
     gates: list[Gate] = []
     effects: Mapping[str, Any] = measured.get("effects", {})
     for change in claim.get("changes", []):
-        gates.append(_effect_gate(change, effects[change["task"]]))
+        gates.append(_effect_gate(change, effects[_key(change)]))
     for keep in claim.get("keeps", []):
-        for task, found in effects.items():
-            gates += _keep_gates(task, keep, found)
+        for found in effects.values():
+            gates += _keep_gates(found["task"], keep, found)
     if "control" in claim:
         for change in claim.get("changes", []):
-            gates.append(_control_gate(change["task"], float(claim["control"]), effects[change["task"]]))
+            gates.append(_control_gate(change, float(claim["control"]), effects[_key(change)]))
     entries = {entry["task"]: entry for entry in tasks}
     for task, budget in claim.get("budget", {}).items():
         if task in entries:
             gates.append(_budget_gate(task, budget, entries[task]))
     return gates
+
+
+def _key(change: Mapping[str, Any]) -> str:
+    return f"{change['task']}/{change['field']}"
 
 
 def _effect_gate(change: Mapping[str, Any], found: Mapping[str, Any]) -> Gate:
@@ -56,7 +60,7 @@ def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) ->
     shown = "constant" if correlation is None else f"{correlation:.3f}"
     gates.append(
         _gate(
-            f"{task}: outputs with the field held fixed",
+            f"{task}: outputs with {found['field']} held fixed",
             "keep",
             f"correlation at least {wanted:.2f}",
             f"{shown} (lowest: {worst['name']})",
@@ -66,7 +70,7 @@ def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) ->
     narrow = min(found["held_fixed"], key=lambda o: o["spread"])
     gates.append(
         _gate(
-            f"{task}: no collapse to a constant",
+            f"{task}: no collapse to a constant with {found['field']} held fixed",
             "keep",
             f"spread at least {spread:.0%} of the base's",
             f"{narrow['spread']:.0%} (lowest: {narrow['name']})",
@@ -76,8 +80,8 @@ def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) ->
     return gates
 
 
-def _control_gate(task: str, limit: float, found: Mapping[str, Any]) -> Gate:
-    name = f"{task}: control delta without the feedback"
+def _control_gate(change: Mapping[str, Any], limit: float, found: Mapping[str, Any]) -> Gate:
+    name = f"{change['task']}: control delta, without the feedback on {change['field']}"
     if not found["present"]:
         return _gate(name, "control", "nothing to forbid", "the base's effect does not exceed its noise", True)
     share = max(0.0, float(found["control_reduction"])) / max(float(found["reduction"]), 1e-12)

@@ -183,10 +183,11 @@ class PPO:
 
     def _legal(self, action: Tensor) -> np.ndarray[Any, Any]:
         """Continuous actions are clipped to their box for the environment only; learning sees what was sampled."""
-        raw = action.cpu().numpy()
+        raw: np.ndarray[Any, Any] = action.cpu().numpy()
         if self.discrete:
             return raw
-        return np.clip(raw, self.task.options["low"], self.task.options["high"]).astype(np.float32)
+        legal: np.ndarray[Any, Any] = np.clip(raw, self.task.options["low"], self.task.options["high"])
+        return legal.astype(np.float32)
 
     def _value(self, network: Network, obs: dict[str, Any]) -> np.ndarray[Any, Any]:
         block = {k: v.to(network.bias.device) for k, v in self.encode(obs).items()}

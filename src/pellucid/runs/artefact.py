@@ -17,6 +17,8 @@ from pellucid.core.task import Task
 from pellucid.data.encoding import Encoding
 from pellucid.nn.network import Network
 from pellucid.nn.program import NetworkProgram
+from pellucid.spec.loader import spec_from
+from pellucid.spec.model import Spec
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
@@ -62,6 +64,13 @@ def load_program(store: Store, entry: Entry) -> NetworkProgram:
     return NetworkProgram(
         network, Schema.from_json(raw["schema"]), tasks, Encoding.from_json(raw["encoding"]), tuple(deltas)
     )
+
+
+def load_spec(store: Store, entry: Entry) -> Spec:
+    """The spec of a version; relative sources start where the spec's file was, seen from the store."""
+    spec = spec_from(store.blobs.get_json(entry.manifest["blobs"]["spec"]), where=f"the spec of '{entry.ref}'")
+    folder = entry.manifest.get("folder")
+    return spec if folder is None else spec.within(store.root.parent / folder)
 
 
 def save_rows(store: Store, rows: Rows) -> str:

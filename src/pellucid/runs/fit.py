@@ -1,13 +1,14 @@
 """Fit: from a spec to a version with its evidence.
 
-    read data -> set the review rows aside -> fit every fold -> judge -> fit on all training rows -> keep outputs,
-    attributions and background -> propose; a first version is accepted at once, a later one waits for its review
+read data -> set the review rows aside -> fit every fold -> judge -> fit on all training rows -> keep outputs,
+attributions and background -> propose; a first version is accepted at once, a later one waits for its review
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,12 @@ def split(prob: Problem, store: Store) -> Split:
     if frozen is None:
         n = len(rows) if not ordered else len(rows) - prob.purge  # the last labels are not there yet
         part = review_split(
-            n, share=spec.review.share, rows=spec.review.rows, ordered=ordered, labels=labels, purge=prob.purge,
+            n,
+            share=spec.review.share,
+            rows=spec.review.rows,
+            ordered=ordered,
+            labels=labels,
+            purge=prob.purge,
             seed=spec.seed,
         )
         review, train = part.test, part.train
@@ -87,7 +93,9 @@ def split(prob: Problem, store: Store) -> Split:
     if ordered:
         folds = walk_forward(len(train), folds=count, purge=prob.purge)
     else:
-        folds = stratified_folds(labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed)
+        folds = stratified_folds(
+            labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed
+        )
     return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds])
 
 
@@ -151,23 +159,23 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     rows, spec = prob.rows, prob.spec
     assert rows is not None
     parts = split(prob, store)
-    results, curves = [], []
+    results = []
     for i, fold in enumerate(parts.folds):
         seed = derive(spec.seed, "fold", i)
-        program, _ = run.train(f"fold {i + 1} of {len(parts.folds)}", lambda f=fold, s=seed: assemble(prob, f.train, seed=s))
+        stage = f"fold {i + 1} of {len(parts.folds)}"
+        program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program))
-    entries, wealth = judge_folds(prob, results, trials=1 + (store.trials(spec.name) if spec.name in store.names() else 0))
-    program, history = run.train("final fit", lambda: assemble(prob, parts.train, seed=spec.seed))
-    curves = _curves(history)
-    controls = _controls(prob, run) if spec.evidence.controls and prob.rows is not None and rows.times is not None else []
+    entries, wealth = judge_folds(prob, results, trials=1 + store.trials(spec.name))
+    program, history = run.train("final fit", partial(assemble, prob, parts.train, seed=spec.seed))
+    controls = _controls(prob, run) if spec.evidence.controls and rows.times is not None else []
     review = rows.take(parts.review)
-    outputs = {name: outputs_table(program, task, review) for name, task in program.tasks.items()}
+    outputs = {name: outputs_table(program, task, _met(task, review)) for name, task in program.tasks.items()}
     near = touched(parts.train, prob.purge, len(rows)) if rows.times is not None else parts.train
     evidence = {
         "program": spec.name,
         "tasks": entries,
         "controls": controls,
-        "curves": curves,
+        "curves": _curves(history),
         "wealth": wealth,
         "seed": spec.seed,
         "trials": 1,
@@ -187,6 +195,11 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     )
 
 
+def _met(task: Task, review: Rows) -> Rows | None:
+    """What a task is reviewed on: rows, or episodes of an environment that is not made of these rows."""
+    return None if task.kind == "control" and not trades(task) else review
+
+
 def _described(review: Rows) -> dict[str, Any]:
     if review.times is None:
         return {"n": len(review), "from": "", "to": ""}
@@ -195,7 +208,7 @@ def _described(review: Rows) -> dict[str, Any]:
 
 def _fit_env(prob: Problem, run: Run) -> Version:
     spec = prob.spec
-    program, history = run.train("fit", lambda: assemble(prob, None, seed=spec.seed))
+    program, history = run.train("fit", partial(assemble, prob, None, seed=spec.seed))
     episodes = spec.evidence.episodes
     outputs = {name: outputs_table(program, task, None, episodes=episodes) for name, task in program.tasks.items()}
     evidence = {
@@ -228,20 +241,22 @@ def _controls(prob: Problem, run: Run) -> list[dict[str, Any]]:
     """The same program on a market with a planted signal and on a random walk: evidence that the evidence works."""
     found = []
     for label, (source, expected) in CONTROLS.items():
-        spec = prob.spec.replace({"data.source": source, "data.start": None, "data.end": None, "evidence.controls": False})
+        spec = prob.spec.replace({"data.source": source, "data.start": None, "data.end": None})
         control = problem(spec)
         assert control.rows is not None
         fold = walk_forward(len(control.rows) - control.purge, folds=1, purge=control.purge)[0]
         seed = derive(spec.seed, "control/" + source)
-        program, _ = run.train(label, lambda f=fold, c=control, s=seed: assemble(c, f.train, seed=s))
+        program, _ = run.train(label, partial(assemble, control, fold.train, seed=seed))
         entries, _ = judge_folds(control, [FoldResult(fold, program)])
         skills = [bool(entry["skill"]) for entry in entries]
-        found.append({
-            "name": label,
-            "expect": "skill" if expected else "no skill",
-            "tasks": entries,
-            "passed": all(skills) if expected else not any(skills),
-        })
+        found.append(
+            {
+                "name": label,
+                "expect": "skill" if expected else "no skill",
+                "tasks": entries,
+                "passed": all(skills) if expected else not any(skills),
+            }
+        )
     return found
 
 
@@ -267,8 +282,14 @@ def attributions(program: NetworkProgram, task: Task, rows: Rows, background: Ro
     kept = rows.take(shown)
     runs = [
         attribute(
-            program, kept, task.name, background=background, method="permutation", grain="field",
-            evaluations=spec.explain.evaluations, seed=seed,
+            program,
+            kept,
+            task.name,
+            background=background,
+            method="permutation",
+            grain="field",
+            evaluations=spec.explain.evaluations,
+            seed=seed,
         )
         for seed in (spec.seed, spec.seed + 1)
     ]
@@ -326,7 +347,13 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
     keys = pd.DataFrame({"key": np.asarray(version.touched, dtype=object)})
     trained = pd.DataFrame({"key": np.asarray(version.trained, dtype=object)})
     blobs = keep_version(
-        store, program, spec, version.outputs, version.background, explained, version.evidence,
+        store,
+        program,
+        spec,
+        version.outputs,
+        version.background,
+        explained,
+        version.evidence,
         {"touched": store.blobs.put_table(keys), "trained": store.blobs.put_table(trained)},
     )
     total = program.parameter_count()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.assemble import Problem
+from pellucid.core.program import Program
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
 from pellucid.evidence.baselines import Answer, PriceContext, RolloutContext, TableContext, answer
@@ -20,7 +21,7 @@ from pellucid.evidence.folds import Fold
 from pellucid.evidence.metrics import class_codes, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.outputs import HELD_OUT, outputs_table
-from pellucid.runs.policies import rollout, trades
+from pellucid.runs.policies import action_dimension, rollout, trades
 
 Floats = npt.NDArray[np.float64]
 TRAINING_SEEDS = 500_009  # episodes on which a constant action is chosen
@@ -45,7 +46,10 @@ class Collected:
     tables: list[pd.DataFrame] = field(default_factory=list)
 
 
-def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+Entries = list[dict[str, Any]]
+
+
+def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) -> tuple[Entries, Entries]:
     """Evidence entries of every task, and wealth curves of those that trade."""
     assert prob.rows is not None
     evidence, entries, wealth = prob.spec.evidence, [], []
@@ -94,7 +98,7 @@ def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> N
         # The value head moves even when the policy does not: what must not be constant is the position.
         got.outputs.append(table["position"].to_numpy(dtype=float)[:, None])
     else:
-        got.outputs.append(table[[c for c in table if c.startswith("out:")]].to_numpy(dtype=float))
+        got.outputs.append(table[[c for c in table if str(c).startswith("out:")]].to_numpy(dtype=float))
     context = _context(prob, result, task, test)
     for name in task.baselines:
         got.answers.setdefault(name, []).append(answer(task, name, context))
@@ -140,28 +144,39 @@ def _wealth(task: Task, got: Collected, answers: list[Answer]) -> dict[str, Any]
 
 
 def judge_episodes(prob: Problem, program: NetworkProgram, task: Task) -> dict[str, Any]:
-    """Evidence of a policy for an environment: greedy episodes on held-out seeds beside policies that do not look."""
-    episodes, env = prob.spec.evidence.episodes, str(task.options["env"])
+    """Evidence of a policy that was learned for an environment."""
+    settings = prob.spec.evidence
+    return judge_policy(
+        program,
+        task,
+        str(task.options["env"]),
+        episodes=settings.episodes,
+        seed=prob.spec.seed,
+        margin=settings.margin,
+    )
+
+
+def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed: int, margin: float) -> dict[str, Any]:
+    """A policy, ours or wrapped, by greedy episodes on held-out seeds, beside policies that do not look."""
+    options = task.options.get("env_options")
+    task = replace(task, options={**task.options, "env": env})
     table = outputs_table(program, task, None, episodes=episodes)
 
     def play(policy: Any, seeds: Any) -> Floats:
         def choose(obs: Mapping[str, Any], step: int) -> Any:
             return policy(len(next(iter(obs.values()))), step)
 
-        return rollout(env, choose, range(seeds[0], seeds[-1] + 1), options=task.options.get("env_options")).returns
+        return rollout(env, choose, range(seeds[0], seeds[-1] + 1), options=options).returns
 
-    count = int(task.options["actions"])
-    train = range(TRAINING_SEEDS, TRAINING_SEEDS + 20)
-    test = range(HELD_OUT, HELD_OUT + episodes)
+    count = action_dimension(task)
+    train, test = range(TRAINING_SEEDS, TRAINING_SEEDS + 20), range(HELD_OUT, HELD_OUT + episodes)
     if task.options["space"] == "discrete":
-        context = RolloutContext.discrete(play, count, train, test, prob.spec.seed)
+        context = RolloutContext.discrete(play, count, train, test, seed)
     else:
         low, high = np.asarray(task.options["low"]), np.asarray(task.options["high"])
         grid = [low + (high - low) * share for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        context = RolloutContext(
-            play, grid, lambda g, n: g.uniform(low, high, size=(n, count)), train, test, prob.spec.seed
-        )
-    answers = [answer(task, name, context) for name in task.baselines]
+        context = RolloutContext(play, grid, lambda g, n: g.uniform(low, high, size=(n, count)), train, test, seed)
+    answers = [answer(task, name, context) for name in task.baselines or ("random", "best_constant_action")]
     losses = table["loss"].to_numpy(dtype=float)
     lengths = [float(str(d).split()[0]) for d in table["decision"]]
     extra = {
@@ -170,4 +185,4 @@ def judge_episodes(prob: Problem, program: NetworkProgram, task: Task) -> dict[s
         "mean_length": float(np.mean(lengths)),
         "held_out_seeds": f"{test.start}..{test.stop - 1}",
     }
-    return task_entry(task, losses, answers, block=1, margin=prob.spec.evidence.margin, seed=prob.spec.seed, extra=extra)
+    return task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)

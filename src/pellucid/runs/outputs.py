@@ -25,15 +25,14 @@ def outputs_table(program: Program, task: Task, rows: Rows | None, *, episodes: 
     """Outputs, losses and decisions of a task.
 
     Args:
-        rows: the rows to answer for; consecutive days when the task trades them; None for an environment, where
-            every row is one greedy episode on a held-out seed.
+        rows: the rows to answer for; consecutive days when the task trades them. None for an environment: every row
+            is then one greedy episode on a held-out seed. A policy on bare observations has decisions but no loss.
     Returns:
         columns key, [time], y, loss, decision, and `out:<name>` per output.
     """
-    if task.kind == "control" and not trades(task):
+    if rows is None:
         return _episodes(program, task, episodes)
-    assert rows is not None
-    if task.kind == "control":
+    if trades(task):
         return _traded(program, task, rows)
     y = rows.targets.get(str(task.options.get("target", task.name)))
     outputs = program(program.encode(rows), task.name).double().cpu().numpy()
@@ -48,7 +47,7 @@ def _known(y: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.bool_]:
     if y is None:
         return np.zeros(n, dtype=np.bool_)
     if y.dtype.kind == "f":
-        return np.isfinite(y)
+        return np.asarray(np.isfinite(y), dtype=np.bool_)
     return np.ones(n, dtype=np.bool_)
 
 
@@ -56,17 +55,20 @@ def decisions(task: Task, outputs: npt.NDArray[Any], rows: Rows) -> npt.NDArray[
     """What a person would act on: the class, the sign of the median, whether volatility is to rise."""
     if task.kind == "classify":
         classes = np.asarray(task.options["classes"], dtype=np.str_)
-        return classes[probabilities(outputs, task).argmax(1)]
+        chosen: npt.NDArray[np.str_] = classes[probabilities(outputs, task).argmax(1)]
+        return chosen
     if task.kind == "forecast":
         return np.where(outputs[:, outputs.shape[1] // 2] > 0, "up", "down")
     if task.kind == "volatility":
         return np.where(outputs[:, 0] > 2.0 * np.log(rows.extra["sigma"]), "rising", "falling")
+    if task.kind == "control" and task.options.get("space") == "discrete":
+        names = task.options.get("action_names") or list(task.outputs[:-1])
+        chosen = np.asarray(names, dtype=np.str_)[outputs[:, : len(names)].argmax(1)]
+        return chosen
     return np.full(len(rows), "")
 
 
-def _table(
-    rows: Rows, y: Any, loss: Any, decision: Any, task: Task, outputs: npt.NDArray[Any]
-) -> pd.DataFrame:
+def _table(rows: Rows, y: Any, loss: Any, decision: Any, task: Task, outputs: npt.NDArray[Any]) -> pd.DataFrame:
     columns: dict[str, Any] = {"key": rows.keys.astype(str)}
     if rows.times is not None:
         columns["time"] = rows.times.astype("datetime64[ns]")
@@ -88,9 +90,11 @@ def _traded(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
 def _episodes(program: Program, task: Task, episodes: int) -> pd.DataFrame:
     seeds = range(HELD_OUT, HELD_OUT + episodes)
     found = rollout(task.options["env"], greedy(program, task), seeds, options=task.options.get("env_options"))
-    return pd.DataFrame({
-        "key": [f"{task.options['env']}/seed={seed}" for seed in seeds],
-        "loss": -found.returns,
-        "decision": [f"{length:.0f} steps" for length in found.lengths],
-        "out:return": found.returns,
-    })
+    return pd.DataFrame(
+        {
+            "key": [f"{task.options['env']}/seed={seed}" for seed in seeds],
+            "loss": -found.returns,
+            "decision": [f"{length:.0f} steps" for length in found.lengths],
+            "out:return": found.returns,
+        }
+    )

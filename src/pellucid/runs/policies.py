@@ -137,14 +137,21 @@ def rollout(
     return Rollout(returns, lengths, states)
 
 
+def action_dimension(task: Task) -> int:
+    """Number of discrete actions, or of dimensions; the last output of a control task is the value."""
+    return int(task.options.get("actions", len(task.outputs) - 1))
+
+
 def greedy(program: Program, task: Task) -> Any:
     """The program as a `choose` of `rollout`: the likeliest action, or the mean action."""
+
+    actions = action_dimension(task)
 
     def choose(obs: dict[str, Any], _: int) -> Any:
         n = len(next(iter(obs.values())))
         rows = Rows(np.full(n, ""), dict(obs))
         with torch.no_grad():
-            outputs = program(program.encode(rows), task.name)[:, : int(task.options["actions"])]
+            outputs = program(program.encode(rows), task.name)[:, :actions]
         if task.options["space"] == "discrete":
             return outputs.argmax(1).cpu().numpy()
         low, high = task.options["low"], task.options["high"]

@@ -38,7 +38,9 @@ def load(path: Path) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(
-            f"the state file cannot be read: {error.strerror}.", where=str(path), mend="start the run again without --resume"
+            f"the state file cannot be read: {error.strerror}.",
+            where=str(path),
+            mend="start the run again without --resume",
         ) from error
     head, _, body = data.partition(b"\n")
     if not head.startswith(MAGIC) or hashlib.sha256(body).hexdigest().encode() != head[len(MAGIC) :]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,12 +29,15 @@ class Supervised:
         blocks: encoded training rows, each (n, columns).
         target: in the training space of `nn.outputs`, shape (n,); class codes for `classify`.
         batch: rows per update (all rows when fewer).
+        noise: standard deviation of Gaussian noise on the encoded inputs, a ridge-like regulariser (Bishop 1995).
         seed: of the shuffles. Epoch e is `stream(seed, "shuffle/<task>", e)`: nothing to save but a counter.
     """
 
     rowwise = True
 
-    def __init__(self, task: Task, blocks: dict[str, Tensor], target: Tensor, *, batch: int, seed: int) -> None:
+    def __init__(
+        self, task: Task, blocks: dict[str, Tensor], target: Tensor, *, batch: int, seed: int, noise: float = 0.0
+    ) -> None:
         if len(target) == 0:
             raise DataError(
                 f"task '{task.name}' has no training rows.",
@@ -42,7 +46,7 @@ class Supervised:
             )
         self.task, self.target = task, target
         self.blocks = {name: blocks[name] for name in task.inputs}
-        self.batch, self.seed = min(batch, len(target)), seed
+        self.batch, self.seed, self.noise = min(batch, len(target)), seed, noise
         self._drawn = 0
         self._order: tuple[int, Tensor] | None = None
         self._loss = loss_of(task)
@@ -54,8 +58,15 @@ class Supervised:
             order = stream(self.seed, f"shuffle/{self.task.name}", epoch).permutation(len(self.target))
             self._order = (epoch, torch.from_numpy(order))
         index = self._order[1][step * self.batch : (step + 1) * self.batch]
+        blocks = {k: v[index] for k, v in self.blocks.items()}
+        if self.noise:
+            # The noise is part of the batch: the loss of a batch stays a pure function.
+            generator = stream(self.seed, f"noise/{self.task.name}", self._drawn)
+            for name, block in blocks.items():
+                drawn = generator.standard_normal(tuple(block.shape), dtype=np.float32)
+                blocks[name] = block + self.noise * torch.from_numpy(drawn)
         self._drawn += 1
-        return SupervisedBatch({k: v[index] for k, v in self.blocks.items()}, self.target[index])
+        return SupervisedBatch(blocks, self.target[index])
 
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
         z = OUTPUTS[self.task.kind].training(self.task, network(batch.blocks, self.task.name))

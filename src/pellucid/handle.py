@@ -1,0 +1,451 @@
+"""What a user holds: a learned program with its evidence, explanations, feedback and revisions.
+
+Everything here delegates downwards; nothing is computed in this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pellucid.core.errors import DataError, SpecError
+from pellucid.core.program import Program
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Schema
+from pellucid.data.tables import rows_from_frame
+from pellucid.evidence.baselines import TableContext, answer
+from pellucid.evidence.entry import joined, task_entry
+from pellucid.evidence.folds import stratified_folds
+from pellucid.evidence.metrics import class_codes
+from pellucid.explain import Explanation, attribute
+from pellucid.nn.foreign import wrap as wrap_model
+from pellucid.nn.program import NetworkProgram
+from pellucid.report.progress import Progress
+from pellucid.review.diff import EXIT_CODES, DiffConfig
+from pellucid.runs.artefact import load_program, load_spec
+from pellucid.runs.diffing import diff_programs, diff_versions, without_time
+from pellucid.runs.explaining import explain as explain_rows
+from pellucid.runs.fit import fit as fit_spec
+from pellucid.runs.judge import judge_policy
+from pellucid.runs.outputs import outputs_table
+from pellucid.runs.progress import Reporter, Silent
+from pellucid.runs.revise import ReviseConfig
+from pellucid.runs.revise import revise as revise_version
+from pellucid.spec.loader import load_spec as read_spec
+from pellucid.spec.model import Spec
+from pellucid.spec.presets import env_spec, table_spec
+from pellucid.store.records import Entry, Event
+from pellucid.store.store import Store
+
+if TYPE_CHECKING:
+    from pellucid.nn.foreign import ForeignProgram
+
+STORE = ".pellucid"
+
+
+class LearnedProgram:
+    """A version or candidate in a store.
+
+    Args:
+        store: the store it lies in.
+        ref: "stocks@1", "stocks~3f2a", or "stocks" for the head.
+    """
+
+    def __init__(self, store: Store, ref: str) -> None:
+        self.store = store
+        self.entry: Entry = store.resolve(ref)
+        self._program: NetworkProgram | None = None
+
+    def __repr__(self) -> str:
+        return f"<LearnedProgram {self.ref}: {', '.join(self.program.tasks)}>"
+
+    @property
+    def ref(self) -> str:
+        return self.entry.ref
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def program(self) -> NetworkProgram:
+        """The program itself, read and verified once."""
+        if self._program is None:
+            self._program = load_program(self.store, self.entry)
+        return self._program
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """Every number with its interval, n and baselines; trials and looks at the review set as of now."""
+        found: dict[str, Any] = self.store.blobs.get_json(self.entry.manifest["blobs"]["evidence"])
+        return {**found, "trials": self.store.trials(self.name), "looks": self.store.looks(self.name)}
+
+    @property
+    def feedback(self) -> Feedback:
+        return Feedback(self)
+
+    def predict(self, data: pd.DataFrame | Rows, task: str | None = None) -> pd.DataFrame:
+        """Outputs on rows or a table, one column per output, in the program's units."""
+        program, name = self.program, task or next(iter(self.program.tasks))
+        rows = data
+        if not isinstance(rows, Rows):
+            inputs = [program.schema[field] for field in program.task(name).inputs]
+            rows = rows_from_frame(rows, inputs)
+        outputs = program(program.encode(rows), name).double().numpy()
+        index = data.index if isinstance(data, pd.DataFrame) else pd.Index(rows.keys)
+        return pd.DataFrame(outputs, columns=list(program.task(name).outputs), index=index)
+
+    def explain(
+        self,
+        rows: Rows | pd.DataFrame | None = None,
+        *,
+        at: str | Sequence[str] = (),
+        task: str | None = None,
+        **options: Any,
+    ) -> Explanation:
+        """Shapley values of one task, on given rows or on rows named by key or date (see `runs.explaining`)."""
+        name = task or next(iter(self.program.tasks))
+        names = [at] if isinstance(at, str) else list(at)
+        if rows is None:
+            return explain_rows(self.store, self.ref, at=names, tasks=[name], **options)[name]
+        if not isinstance(rows, Rows):
+            rows = rows_from_frame(rows, [self.program.schema[f] for f in self.program.task(name).inputs])
+        from pellucid.runs.artefact import load_rows
+
+        background = load_rows(self.store, self.entry.manifest["blobs"][f"background/{name}"])
+        spec = load_spec(self.store, self.entry)
+        settings = {"evaluations": spec.explain.evaluations, "seed": spec.seed, "grain": spec.explain.grain, **options}
+        return attribute(self.program, rows, name, background=background, **settings)
+
+    def revise(
+        self, *, method: str = "adalora", source: Any = None, because: str = "", progress: bool = False, **options: Any
+    ) -> Revision:
+        """Train a delta from the open feedback and propose it; see `runs.revise.ReviseConfig` for the options."""
+        config = ReviseConfig(method=method, **options)
+        reporter = _reporter(progress)
+        with reporter:
+            done = revise_version(
+                self.store, self.ref, config, source=source, because=because, reporter=reporter.reporter
+            )
+        if done.ref is None:
+            raise DataError(done.notes[-1] + ".", where=f"revise('{self.ref}')", mend="nothing has to be done")
+        return Revision(self.store, done.ref, done.notes)
+
+    def diff(self, other: str | LearnedProgram) -> Diff:
+        """The behaviour diff from this version to another."""
+        ref = other.ref if isinstance(other, LearnedProgram) else other
+        return Diff(diff_versions(self.store, self.ref, ref))
+
+    def rollback(self, to: int, *, because: str, reviewer: str | None = None) -> LearnedProgram:
+        """Move the head back to version `to`; deletes nothing."""
+        return LearnedProgram(self.store, self.store.rollback(self.name, to, reviewer=reviewer, because=because))
+
+    def log(self) -> list[Event]:
+        """Who changed the program, when, why, on what evidence."""
+        return self.store.log(self.name)
+
+
+class Feedback:
+    """What a person says about a program's behaviour."""
+
+    def __init__(self, handle: LearnedProgram) -> None:
+        self._handle = handle
+
+    def forbid(self, field: str, *, because: str, author: str | None = None) -> int:
+        """This field must not matter. Becomes a delta at the next `revise`. Returns the record's number."""
+        handle = self._handle
+        handle.program.schema[field]  # refuses an unknown name with the nearest one
+        return handle.store.add_feedback(
+            handle.name, handle.ref, "ignore", {"field": field}, author=author, because=because
+        )
+
+    ignore = forbid
+
+    def __iter__(self) -> Any:
+        return iter(self._handle.store.feedback(self._handle.name))
+
+
+class Revision(LearnedProgram):
+    """A candidate under review."""
+
+    def __init__(self, store: Store, ref: str, notes: list[str] | None = None) -> None:
+        super().__init__(store, ref)
+        self.notes = notes or []
+        self._diff: dict[str, Any] | None = None
+
+    @property
+    def review(self) -> Diff:
+        """Its diff against its parent, recorded as the one under review."""
+        if self._diff is None:
+            if self.entry.parent is None:
+                raise DataError(
+                    f"'{self.ref}' has no parent.", where="Revision.review", mend="a first version needs none"
+                )
+            self._diff = diff_versions(self.store, self.entry.parent, self.ref)
+        return Diff(self._diff)
+
+    def accept(self, *, because: str = "reviewed", reviewer: str | None = None) -> LearnedProgram:
+        """Make it the next version. Raises StaleRevision when the head moved since."""
+        recorded = self.store.resolve(self.ref).diff
+        return LearnedProgram(
+            self.store, self.store.accept(self.ref, reviewer=reviewer, because=because, diff=recorded)
+        )
+
+    def reject(self, *, because: str, reviewer: str | None = None) -> None:
+        """Decide against it; the record stays."""
+        self.store.reject(self.ref, reviewer=reviewer, because=because)
+
+
+class Diff(dict[str, Any]):
+    """A behaviour diff: the JSON itself, with its verdict at hand."""
+
+    @property
+    def verdict(self) -> str:
+        return str(self["verdict"])
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 gate failed or worse, 3 undecided."""
+        return EXIT_CODES[self.verdict]
+
+    def to_html(self, path: str | Path) -> Path:
+        """One self-contained page."""
+        from pellucid.report.html import diff_page
+        from pellucid.store.files import write_atomic
+
+        write_atomic(path, diff_page(self).encode())
+        return Path(path)
+
+    def __str__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        from pellucid.report.terminal import diff_view
+
+        out = Console(file=StringIO(), width=100)
+        out.print(diff_view(self))
+        text: str = out.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as made above
+        return text
+
+
+class WrappedProgram:
+    """A model from elsewhere: explained, evaluated and compared like a learned one."""
+
+    def __init__(self, program: ForeignProgram) -> None:
+        self.program = program
+
+    @property
+    def schema(self) -> Schema:
+        return self.program.schema
+
+    @property
+    def tasks(self) -> Any:
+        return self.program.tasks
+
+    def predict(self, data: pd.DataFrame | Rows) -> pd.DataFrame:
+        """The model's outputs as a table."""
+        return self.program.predict(data)
+
+    def explain(self, rows: pd.DataFrame | Rows, *, background: pd.DataFrame | Rows, **options: Any) -> Explanation:
+        """Shapley values against a background of reference rows; see `pellucid.explain.attribute`."""
+        return attribute(
+            self.program, self._rows(rows), next(iter(self.tasks)), background=self._rows(background), **options
+        )
+
+    def evaluate(
+        self,
+        data: pd.DataFrame | None = None,
+        target: str | None = None,
+        *,
+        env: str | None = None,
+        episodes: int = 100,
+        seed: int = 0,
+        margin: float = 0.01,
+    ) -> dict[str, Any]:
+        """An evidence entry: the metric with its interval beside baselines.
+
+        Args:
+            data, target: labelled rows; baselines are fitted by 5-fold cross-fitting on these very rows.
+            env: for a policy, the environment in which it is judged on held-out seeds.
+        """
+        name, task = next(iter(self.tasks.items()))
+        if env is not None:
+            return judge_policy(self.program, task, env, episodes=episodes, seed=seed, margin=margin)
+        if data is None or target is None:
+            raise SpecError(
+                "there is nothing to evaluate on.", where="evaluate(...)", mend="give data and target, or env"
+            )
+        rows = self._labelled(data, target)
+        table = outputs_table(self.program, task, rows)
+        baselines = ("majority" if task.kind == "classify" else "mean", "linear", "hist_gradient_boosting")
+        y = rows.targets[name]
+        codes = class_codes(y.astype(str), task) if task.kind == "classify" else y.astype(np.float64)
+        x = np.concatenate([b.double().numpy() for b in self.program.encode(rows).values()], axis=1)
+        labels = codes if task.kind == "classify" else np.zeros(len(codes))
+        folds = stratified_folds(labels, 5, seed)
+        order = np.concatenate([f.test for f in folds])
+        answers = [
+            joined(
+                [
+                    answer(task, b, TableContext(x[f.train], codes[f.train], x[f.test], codes[f.test], seed))
+                    for f in folds
+                ]
+            )
+            for b in baselines
+        ]
+        return task_entry(task, table["loss"].to_numpy(dtype=float)[order], answers, margin=margin, seed=seed)
+
+    def _rows(self, data: pd.DataFrame | Rows) -> Rows:
+        return data if isinstance(data, Rows) else self.program.rows(data)
+
+    def _labelled(self, data: pd.DataFrame, target: str) -> Rows:
+        if target not in data:
+            raise DataError(
+                f"no column '{target}'; the table has {', '.join(map(str, data.columns))}.",
+                where="target",
+                mend="name a column of the table",
+            )
+        rows, name = self.program.rows(data), next(iter(self.tasks))
+        y = data[target].to_numpy()
+        if self.tasks[name].kind == "classify":
+            classes = [str(c) for c in self.tasks[name].options.get("classes", ())]
+            # 1 and 1.0 and True are one class, however the table spells it
+            y = np.asarray([str(v) if str(v) in classes else str(int(v)) for v in y])
+        return replace(rows, targets={name: y})
+
+
+def fit(
+    spec: str | Path | Spec | None = None,
+    *,
+    data: Any = None,
+    target: str | None = None,
+    env: str | None = None,
+    name: str | None = None,
+    store: str | Path | Store = STORE,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    because: str = "",
+    progress: bool = False,
+) -> LearnedProgram:
+    """Learn a program and keep it.
+
+    Args:
+        spec: a YAML file or a `Spec`; without it, give `data` and `target`, or `env`.
+        data: a DataFrame, or the path of a CSV or Parquet file; beside a spec, it replaces the spec's own source.
+        target: the column to predict.
+        env: a Gymnasium id.
+        name: of the program; guessed from the file or the environment.
+        store: the folder of the store.
+        overrides: "train.updates=100" each, over the spec.
+        resume: continue an interrupted fit.
+        progress: show progress bars.
+    Returns:
+        The first version, or a candidate (a `Revision`) when the program has versions already.
+    """
+    chosen, source = _chosen(spec, data, target, env, name, tuple(overrides))
+    opened = store if isinstance(store, Store) else Store(store)
+    reporter = _reporter(progress)
+    with reporter:
+        done = fit_spec(chosen, opened, source=source, resume=resume, because=because, reporter=reporter.reporter)
+    return LearnedProgram(opened, done.ref) if done.accepted else Revision(opened, done.ref)
+
+
+def _chosen(
+    spec: Any, data: Any, target: str | None, env: str | None, name: str | None, overrides: tuple[str, ...]
+) -> tuple[Spec, Any]:
+    """(spec, replacement of its source) from what the user gave."""
+    if spec is not None:
+        found = (
+            spec.replace(dict(o.split("=", 1) for o in overrides))
+            if isinstance(spec, Spec)
+            else read_spec(spec, overrides)
+        )
+        return (found if name is None else found.replace({"name": name})), data
+    if env is not None:
+        return env_spec(env, name=name, overrides=overrides), None
+    if data is None or target is None:
+        raise SpecError("there is nothing to learn.", where="fit(...)", mend="give a spec, or data and target, or env")
+    if isinstance(data, (str, Path)):
+        return table_spec(str(data), target, name=name, overrides=overrides), None
+    return table_spec("dataframe", target, name=name or "table", overrides=overrides), data
+
+
+def load(ref: str, store: str | Path | Store = STORE) -> LearnedProgram:
+    """A version, candidate or head by name."""
+    opened = store if isinstance(store, Store) else Store(store, create=False)
+    entry = opened.resolve(ref)
+    return LearnedProgram(opened, ref) if entry.state == "accepted" else Revision(opened, ref)
+
+
+def wrap(model: Any, *, inputs: Any, **options: Any) -> WrappedProgram:
+    """A model from elsewhere (scikit-learn, SB3-like policy, any callable); see `pellucid.nn.foreign.wrap`."""
+    return WrappedProgram(wrap_model(model, inputs=inputs, **options))
+
+
+def diff(
+    a: Any,
+    b: Any,
+    data: pd.DataFrame | Rows | None = None,
+    target: str | None = None,
+    *,
+    margin: float = 0.01,
+    seed: int = 0,
+) -> Diff:
+    """The behaviour diff of two programs: two versions of one store, or any two programs on the same rows.
+
+    Args:
+        a, b: `LearnedProgram` or wrapped; both stored versions when `data` is None.
+        data: rows on which both are run.
+        target: the column with the truth; without it, only outputs and decisions are compared.
+    """
+    if data is None:
+        return LearnedProgram(a.store, a.ref).diff(b)
+    rows = _common_rows(a, data, target)
+    config = without_time(DiffConfig(margin=margin, seed=seed), rows)
+    names = (getattr(a, "ref", None) or _label(a, "a"), getattr(b, "ref", None) or _label(b, "b"))
+    return Diff(diff_programs(_bare(a), _bare(b), rows, names=names, config=config))
+
+
+def _bare(program: Any) -> Program:
+    return program.program if isinstance(program, (LearnedProgram, WrappedProgram)) else program
+
+
+def _label(program: Any, default: str) -> str:
+    return str(getattr(_bare(program), "name", default))
+
+
+def _common_rows(program: Any, data: pd.DataFrame | Rows, target: str | None) -> Rows:
+    if isinstance(data, Rows):
+        return data
+    if isinstance(program, WrappedProgram):
+        return program._rows(data) if target is None else program._labelled(data, target)
+    bare = _bare(program)
+    task = next(iter(bare.tasks.values()))
+    return rows_from_frame(data, bare.schema.inputs, None, target, task.kind)
+
+
+class _Progress:
+    """A reporter with a beginning and an end."""
+
+    def __init__(self, shown: bool) -> None:
+        self.bar = Progress() if shown else None
+        self.reporter: Reporter = self.bar or Silent()
+
+    def __enter__(self) -> _Progress:
+        if self.bar:
+            self.bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self.bar:
+            self.bar.__exit__(*error)
+
+
+def _reporter(shown: bool) -> _Progress:
+    return _Progress(shown)

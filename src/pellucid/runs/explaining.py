@@ -1,0 +1,115 @@
+"""Explanations of named rows of a version: its data are read again, the row is found by its key or its date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.assemble import problem
+from pellucid.core.errors import DataError, nearest
+from pellucid.core.rows import Rows
+from pellucid.explain import Explanation, attribute
+from pellucid.nn.program import NetworkProgram
+from pellucid.runs.artefact import load_program, load_rows, load_spec
+from pellucid.runs.policies import trades, visited
+from pellucid.runs.progress import Reporter, Silent, one_thread
+from pellucid.store.store import Store
+
+
+def explain(
+    store: Store,
+    ref: str,
+    *,
+    at: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    source: Any = None,
+    method: str = "auto",
+    grain: str | None = None,
+    evaluations: int | None = None,
+    seed: int | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Explanation]:
+    """Explanations per task.
+
+    Args:
+        at: keys, dates (2018-02-05) or row numbers; by default the last review row (for an environment, the first
+            states that the policy visits).
+        tasks: by default all.
+        source: a DataFrame or path that replaces the spec's own.
+    Raises:
+        DataError: no such row, with the nearest one.
+    """
+    reporter = reporter or Silent()
+    entry = store.resolve(ref)
+    program, spec = load_program(store, entry), load_spec(store, entry)
+    blobs: dict[str, str] = entry.manifest["blobs"]
+    prob = problem(spec, source) if spec.data is not None else None
+    found = {}
+    with one_thread():
+        for name in tasks or tuple(program.tasks):
+            program.task(name)
+            background = load_rows(store, blobs[f"background/{name}"])
+            pool = _pool(program, name, None if prob is None else prob.rows, background)
+            rows = pick(pool, at)
+            reporter.stage(f"explain {name}", len(rows))
+            found[name] = attribute(
+                program,
+                rows,
+                name,
+                background=background,
+                method=method,
+                grain=grain or spec.explain.grain,  # type: ignore[arg-type]  # checked by the spec and the command line
+                evaluations=evaluations or spec.explain.evaluations,
+                seed=spec.seed if seed is None else seed,
+                progress=lambda done, _: reporter.advance(done),
+            )
+    return found
+
+
+def _pool(program: NetworkProgram, name: str, rows: Rows | None, background: Rows) -> Rows:
+    """The rows that can be asked about; a policy is asked in the states that it is in."""
+    task = program.tasks[name]
+    if rows is None or (task.kind == "control" and not trades(task)):
+        return background
+    return visited(program, task, rows) if trades(task) else rows
+
+
+def pick(rows: Rows, at: Sequence[str]) -> Rows:
+    """The rows named by key, by date or by number; the last one when nothing is named."""
+    if not at:
+        return rows.take(np.asarray([len(rows) - 1]))
+    keys = {str(key): i for i, key in enumerate(rows.keys)}
+    days = {} if rows.times is None else {str(day): i for i, day in enumerate(rows.times)}
+    chosen = []
+    for wanted in at:
+        if wanted in keys:
+            chosen.append(keys[wanted])
+        elif wanted in days:
+            chosen.append(days[wanted])
+        elif wanted.isdecimal() and int(wanted) < len(rows) and not days:
+            chosen.append(int(wanted))
+        else:
+            raise _unknown(wanted, rows, keys, days)
+    return rows.take(np.asarray(chosen))
+
+
+def _unknown(wanted: str, rows: Rows, keys: dict[str, int], days: dict[str, int]) -> DataError:
+    if days and rows.times is not None:
+        try:
+            asked = np.datetime64(wanted, "D")
+        except ValueError:
+            return DataError(f"'{wanted}' is no date and no key.", where="--at", mend="write YYYY-MM-DD")
+        close = rows.times[np.abs(rows.times - asked).argmin()]
+        return DataError(
+            f"there is no row for {wanted} (rows run from {rows.times[0]} to {rows.times[-1]}).",
+            where="--at",
+            mend=f"markets were closed or the window does not reach: the nearest day is {close}",
+        )
+    return DataError(
+        f"there is no row '{wanted}' among {len(rows):,}.",
+        where="--at",
+        mend=nearest(wanted, list(keys)[:10_000])
+        or f"give a row number below {len(rows)} or a key like '{rows.keys[0]}'",
+    )

@@ -1,0 +1,351 @@
+"""Revise: from a person's feedback to a candidate with its claim and its measurements.
+
+The base is frozen; a delta is trained by one learner per task that reads the field. A second delta, trained with the
+same budget but without the feedback, is the control. What was measured is stored with the candidate, so that the
+diff and its gates need no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from pellucid.adapt import build as build_delta
+from pellucid.adapt import fit_rank
+from pellucid.assemble import Problem, problem, training_target
+from pellucid.core.errors import ReviewError, nearest
+from pellucid.core.random import derive
+from pellucid.core.rows import Rows
+from pellucid.core.task import Task
+from pellucid.evidence.finance import DAYS
+from pellucid.feedback.ignore import Ignore, IgnoreConfig
+from pellucid.nn.delta import Delta
+from pellucid.nn.program import NetworkProgram
+from pellucid.optim import build as build_optimiser
+from pellucid.optim.schedules import Schedule
+from pellucid.runs.artefact import FORMAT, load_program, load_rows, load_spec, provenance
+from pellucid.runs.fit import describe_rows, keep_version
+from pellucid.runs.measure import FieldEffect, compare_fixed, field_effect, held_fixed, typical_block
+from pellucid.runs.outputs import outputs_table
+from pellucid.runs.policies import trades, visited
+from pellucid.runs.progress import Reporter, Silent, interruptible, one_thread
+from pellucid.spec.model import Spec
+from pellucid.store.records import Entry, FeedbackRecord
+from pellucid.store.store import Store
+from pellucid.train.loop import Hooks, LoopConfig, Trainer
+
+METHODS = ("adalora", "lora")
+
+
+@dataclass(frozen=True)
+class ReviseConfig:
+    """Settings of a correction.
+
+    Args:
+        method: `adalora` or `lora`.
+        share: largest share of the parameters that the delta may have.
+        updates, lr: of the delta.
+        reduce: least reduction of the effect of do(field).
+        correlation, spread: least correlation and share of the spread with the field held fixed.
+        control: largest share of the effect that the control delta may gain.
+        budget: loss on ordinary data that a person is ready to pay: a share of the loss (of the annual return on
+            the notional for trading).
+    """
+
+    method: str = "adalora"
+    share: float = 0.05
+    updates: int = 800
+    lr: float = 3e-3
+    reduce: float = 0.8
+    correlation: float = 0.95
+    spread: float = 0.5
+    control: float = 0.25
+    budget: float = 0.02
+
+
+@dataclass(frozen=True)
+class Revised:
+    """The candidate, or None when there was nothing to forbid; what was said to the person."""
+
+    ref: str | None
+    notes: list[str]
+    measured: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a correction stands on: the base's data, per task the rows it trains on and is measured on."""
+
+    prob: Problem
+    train: dict[str, Rows]
+    review: dict[str, Rows]
+    background: dict[str, Rows]
+    block: float
+
+
+def revise(
+    store: Store,
+    ref: str,
+    config: ReviseConfig | None = None,
+    *,
+    source: Any = None,
+    author: str | None = None,
+    because: str = "",
+    reporter: Reporter | None = None,
+) -> Revised:
+    """Train a correction from the open feedback of a program and propose it.
+
+    Args:
+        ref: the version to correct; a candidate's parent must be the head when it is accepted.
+        source: a DataFrame or path that replaces the spec's own.
+    Raises:
+        ReviewError: no open feedback, or an unknown method.
+    """
+    config, reporter = config or ReviseConfig(), reporter or Silent()
+    if config.method not in METHODS:
+        raise ReviewError(
+            f"no method '{config.method}'; there are {', '.join(METHODS)}.",
+            where="revise(method=...)",
+            mend=nearest(config.method, METHODS) or "use one of these",
+        )
+    entry = store.resolve(ref)
+    records = [r for r in store.feedback(entry.name, open_only=True) if r.kind == "ignore"]
+    if not records:
+        raise ReviewError(
+            f"there is no open feedback on '{entry.name}'.",
+            where="revise",
+            mend=f'pellucid feedback add {entry.ref} --ignore FIELD --because "..."',
+        )
+    with one_thread():
+        return _revise(store, entry, records, config, source, author, because, reporter)
+
+
+def _revise(
+    store: Store,
+    entry: Entry,
+    records: list[FeedbackRecord],
+    config: ReviseConfig,
+    source: Any,
+    author: str | None,
+    because: str,
+    reporter: Reporter,
+) -> Revised:
+    spec = load_spec(store, entry)
+    base = load_program(store, entry)
+    ground = _ground(store, entry, spec, base, source)
+    fields = sorted({str(r.payload["field"]) for r in records})
+    tasks = [t for t in base.tasks.values() if any(f in t.inputs for f in fields)]
+    notes: list[str] = []
+    before = _effects(base, ground, tasks, fields, spec.seed)
+    present = {key for key, effect in before.items() if effect.present}
+    for (task, field), effect in before.items():
+        size = f"{effect.value:.3g} sd of its outputs, interval {effect.low:.3g} to {effect.high:.3g}"
+        verb = "effect" if (task, field) in present else "nothing to forbid: effect"
+        notes.append(f"{task}: {verb} of do({field}) {size}")
+    if not present:
+        notes.append(f"nothing to forbid: no task of {entry.ref} responds to {', '.join(fields)} beyond its noise")
+        return Revised(None, notes, {})
+
+    corrected, delta = _train("correction", store, entry, ground, tasks, fields, config, True, reporter)
+    control, _ = _train("control (no feedback)", store, entry, ground, tasks, fields, config, False, reporter)
+    after = _effects(corrected, ground, tasks, fields, spec.seed)
+    without = _effects(control, ground, tasks, fields, spec.seed)
+    measured = {"effects": _measured(base, corrected, ground, tasks, fields, before, after, without)}
+
+    outputs = {name: outputs_table(corrected, task, _answered(ground, task)) for name, task in corrected.tasks.items()}
+    blobs: dict[str, str] = entry.manifest["blobs"]
+    explained = describe_rows(corrected, _review_rows(ground), ground.background)
+    kept: dict[str, str] = {k: blobs[k] for k in ("touched", "trained") if k in blobs}
+    kept["measured"] = store.blobs.put_json(measured)
+    new = keep_version(
+        store, corrected, spec, outputs, ground.background, explained, store.blobs.get_json(blobs["evidence"]), kept
+    )
+    total, count = base.parameter_count(), delta.count()
+    share = {"touched": count, "total": total, "share": count / total, "bytes": 4 * count}
+    manifest = {
+        "format": FORMAT,
+        "kind": "correction",
+        "name": entry.name,
+        "folder": entry.manifest.get("folder"),
+        "blobs": new,
+        "parameters": share,
+        "feedback": [r.id for r in records],
+        "provenance": {
+            **provenance(seed=spec.seed, data_sha=ground.prob.data_sha, spec_sha=spec.sha()),
+            "method": config.method,
+            "delta": delta.manifest(),
+        },
+    }
+    claim = _claim(config, entry, store, before, fields)
+    reason = because or "; ".join(r.because for r in records)
+    candidate = store.propose(
+        entry.name, manifest, parent=entry.ref, kind="correction", author=author, because=reason, claim=claim
+    )
+    store.use_feedback([r.id for r in records], candidate)
+    store.add_trial(entry.name, "correction", {"method": config.method, "seed": spec.seed})
+    notes.append(f"{config.method}: {count:,} of {total:,} parameters, {count / total:.1%}")
+    return Revised(candidate, notes, measured)
+
+
+def _ground(store: Store, entry: Entry, spec: Spec, base: NetworkProgram, source: Any) -> Ground:
+    """Training rows are those that the base was trained on; the review rows stay what they were."""
+    prob = problem(spec, source)
+    blobs: dict[str, str] = entry.manifest["blobs"]
+    background = {name: load_rows(store, blobs[f"background/{name}"]) for name in base.tasks}
+    if prob.rows is None:
+        return Ground(prob, background, background, background, 1.0)
+    trained = store.blobs.get_table(blobs["trained"])["key"].to_numpy().astype(str)
+    frozen = np.asarray(store.review_keys(entry.name) or (), dtype=np.str_)
+    train = prob.rows.take(np.isin(prob.rows.keys, trained))
+    review = prob.rows.take(np.isin(prob.rows.keys, frozen))
+
+    def states(rows: Rows) -> dict[str, Rows]:
+        return {n: visited(base, t, rows) if trades(t) else rows for n, t in base.tasks.items()}
+
+    block = spec.evidence.block if prob.rows.times is not None else 1
+    return Ground(prob, states(train), states(review), background, float(block))
+
+
+def _review_rows(ground: Ground) -> Rows | None:
+    return None if ground.prob.rows is None else next(iter(ground.review.values()))
+
+
+def _answered(ground: Ground, task: Task) -> Rows | None:
+    return None if ground.prob.rows is None else ground.review[task.name]
+
+
+def _effects(
+    program: NetworkProgram, ground: Ground, tasks: Sequence[Task], fields: Sequence[str], seed: int
+) -> dict[tuple[str, str], FieldEffect]:
+    return {
+        (task.name, field): field_effect(
+            program, ground.review[task.name], ground.train[task.name], task.name, field, block=ground.block, seed=seed
+        )
+        for task in tasks
+        for field in fields
+        if field in task.inputs
+    }
+
+
+def _train(
+    stage: str,
+    store: Store,
+    entry: Entry,
+    ground: Ground,
+    tasks: Sequence[Task],
+    fields: Sequence[str],
+    config: ReviseConfig,
+    resample: bool,
+    reporter: Reporter,
+) -> tuple[NetworkProgram, Delta]:
+    """Train one delta on a fresh copy of the base; with `resample=False` it is the control."""
+    program = load_program(store, entry)
+    seed = derive(load_spec(store, entry).seed, "revise")
+    learners = []
+    for task in tasks:
+        rows = ground.train[task.name]
+        blocks, target = program.encode(rows), None
+        if task.kind != "control":
+            target, known = training_target(task, rows)
+            index = torch.from_numpy(np.flatnonzero(known))
+            blocks, target = {k: v[index] for k, v in blocks.items()}, target[index]
+        learners.append(
+            Ignore(task, program.network, blocks, target, tuple(fields), IgnoreConfig(resample=resample), seed=seed)
+        )
+    delta = _delta(program, config, seed)
+    delta.attach(program.network)
+    parameters = delta.parameters()
+    trainer = Trainer(
+        program.network,
+        learners,
+        build_optimiser("adamw", parameters, lr=config.lr, weight_decay=0.0),
+        parameters,
+        parts=[delta],
+    )
+    reporter.stage(stage, config.updates)
+
+    def progress(update: int, metrics: dict[str, dict[str, float]]) -> None:
+        if update % 10 == 0 or update == config.updates:
+            reporter.advance(update, "  ".join(f"{t} {m['loss']:.4g}" for t, m in metrics.items()))
+
+    with interruptible() as stop:
+        trainer.run(LoopConfig(config.updates), Hooks(Schedule("cosine", config.updates, 0.05), None, progress, stop))
+    delta.finish()
+    program.network.eval()
+    tasks_by_name = dict(program.tasks)
+    return (
+        NetworkProgram(program.network, program.schema, tasks_by_name, program.encoding, (*program.deltas, delta)),
+        delta,
+    )
+
+
+def _delta(program: NetworkProgram, config: ReviseConfig, seed: int) -> Delta:
+    rank = max(1, fit_rank(program.network, share=config.share, kind=config.method))
+    if config.method == "lora":
+        return build_delta("lora", {"rank": rank, "alpha": float(rank), "seed": seed})
+    return build_delta(
+        "adalora", {"start_rank": 2 * rank, "budget": rank, "steps": config.updates, "alpha": float(rank), "seed": seed}
+    )
+
+
+def _measured(
+    base: NetworkProgram,
+    corrected: NetworkProgram,
+    ground: Ground,
+    tasks: Sequence[Task],
+    fields: Sequence[str],
+    before: dict[tuple[str, str], FieldEffect],
+    after: dict[tuple[str, str], FieldEffect],
+    without: dict[tuple[str, str], FieldEffect],
+) -> dict[str, Any]:
+    found = {}
+    for (name, field), effect in before.items():
+        task, rows = base.tasks[name], ground.review[name]
+        block = typical_block(base, ground.train[name], field)
+        fixed = [held_fixed(p, rows, name, field, block) for p in (base, corrected)]
+        found[f"{name}/{field}"] = {
+            "task": name,
+            "field": field,
+            "present": effect.present,
+            "base": effect.value,
+            "base_low": effect.low,
+            "base_high": effect.high,
+            "candidate": after[name, field].value,
+            "candidate_low": after[name, field].low,
+            "candidate_high": after[name, field].high,
+            "control": without[name, field].value,
+            "reduction": 1.0 - after[name, field].value / max(effect.value, 1e-12),
+            "control_reduction": 1.0 - without[name, field].value / max(effect.value, 1e-12),
+            "held_fixed": compare_fixed(task.outputs, *fixed),
+        }
+    return found
+
+
+def _claim(
+    config: ReviseConfig,
+    entry: Entry,
+    store: Store,
+    before: dict[tuple[str, str], FieldEffect],
+    fields: Sequence[str],
+) -> dict[str, Any]:
+    budget = {}
+    tasks = {t["name"]: Task.from_json(t) for t in store.blobs.get_json(entry.manifest["blobs"]["program"])["tasks"]}
+    for name, task in tasks.items():
+        if not any(f in task.inputs for f in fields):
+            continue
+        loss = store.blobs.get_table(entry.manifest["blobs"][f"outputs/{name}"])["loss"].to_numpy(dtype=float)
+        mean = abs(float(np.nanmean(loss)))
+        if trades(task):
+            budget[name] = {"loss": config.budget / DAYS, "unit": "bp a day", "scale": 1e4}
+        else:
+            budget[name] = {"loss": config.budget * mean, "unit": "% of the loss", "scale": 100.0 / max(mean, 1e-12)}
+    return {
+        "changes": [{"field": f, "task": t, "reduce": config.reduce} for t, f in before],
+        "keeps": [{"correlation": config.correlation, "spread": config.spread}],
+        "control": config.control,
+        "budget": budget,
+    }

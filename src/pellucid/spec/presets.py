@@ -1,0 +1,39 @@
+"""Specs for those who have none: a table with its target, or an environment by its id."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pellucid.spec.loader import spec_from
+from pellucid.spec.model import Spec
+
+TABLE: dict[str, Any] = {
+    "network": {"width": 128, "depth": 3, "activation": "silu"},
+    "train": {"updates": 800, "batch": 256, "lr": 1e-3, "weight_decay": 0.05, "schedule": "cosine", "warmup": 0.05},
+}
+ENVIRONMENT: dict[str, Any] = {
+    "network": {"width": 64, "depth": 2, "activation": "tanh"},
+    "train": {"updates": 3000, "lr": 3e-3, "schedule": "linear", "weight_decay": 0.0, "clip": 0.5},
+}
+PPO: dict[str, Any] = {"num_envs": 64, "steps": 32, "discount": 0.98, "gae_lambda": 0.8, "entropy": 0.0}
+
+
+def slug(text: str) -> str:
+    """A program's name from a file's or an environment's."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
+    return name if name[:1].isalpha() else f"program-{name}".rstrip("-")
+
+
+def table_spec(source: str, target: str, *, name: str | None = None, overrides: tuple[str, ...] = ()) -> Spec:
+    """The spec of `pellucid fit --data my.csv --target y`."""
+    stem = source.replace("\\", "/").rsplit("/", 1)[-1].split(".", 1)[0]
+    raw = {"name": name or slug(stem), "data": {"kind": "table", "source": source, "target": target}, **TABLE}
+    return spec_from(raw, where="--data/--target", overrides=overrides)
+
+
+def env_spec(env: str, *, name: str | None = None, overrides: tuple[str, ...] = ()) -> Spec:
+    """The spec of `pellucid fit --env CartPole-v1`."""
+    task = {"kind": "control", "env": env, "ppo": PPO}
+    raw = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}, **ENVIRONMENT}
+    return spec_from(raw, where="--env", overrides=overrides)
