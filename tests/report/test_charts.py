@@ -106,7 +106,7 @@ def test_everything_lies_inside_the_picture(name: str, width: int, samples: Modu
         classes = (element.get("class") or "").split()
         size = text_width(element.text or "", 11.5 if "small" in classes else 12.5)
         x = float(element.attrib["x"]) - (size if "end" in classes else size / 2 if "middle" in classes else 0)
-        assert -12 <= x <= x + size <= frame_width + 12, element.text
+        assert -3 <= x <= x + size <= frame_width + 3, element.text
         assert 0 <= float(element.attrib["y"]) <= height
     for element in root.iter("rect"):
         assert float(element.attrib["x"]) >= -0.01

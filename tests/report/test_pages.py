@@ -180,7 +180,7 @@ def test_every_number_of_the_diff_is_shown(samples: ModuleType) -> None:
         "47 of 1,257",
         "p = 0.76",
         "9f86d081884c7d65",
-        "undecided",
+        "5 of 5 gates passed",
     ):
         assert fact in shown
 
@@ -201,6 +201,23 @@ def test_self_diff_says_no_difference_and_nothing_else(samples: ModuleType) -> N
     assert "no difference: stocks@1 and stocks@1 give the same outputs on 1,257 review rows." in shown
     assert "Gates" not in shown
     assert "decisions changed" not in shown
+
+
+def test_gates_that_fail_or_cannot_be_decided_are_named(samples: ModuleType) -> None:
+    diff = samples.diff()
+    diff["gates"][0]["passed"], diff["gates"][3]["passed"], diff["verdict"] = False, None, "worse"
+    shown = _text(html.diff_page(diff))
+    assert "stocks~3f2a is worse than stocks@1." in shown
+    assert "3 of 5 gates passed; failed: effect of do(volume); undecided: cost on ordinary data." in shown
+
+
+def test_notes_and_what_could_not_be_computed_are_said(samples: ModuleType) -> None:
+    evidence = samples.evidence()
+    evidence["tasks"][1]["baselines"][2] |= {"value": None, "low": None, "high": None, "note": "did not converge"}
+    shown = _text(html.evidence_page(evidence))
+    assert "GARCH(1,1) (did not converge)" in shown
+    assert "12 days without volume were left out" in shown
+    assert "68,412" in shown
 
 
 def test_contamination_and_failed_controls_are_said(samples: ModuleType) -> None:
@@ -227,6 +244,15 @@ def test_tasks_without_anything_still_render() -> None:
     _root(html.diff_page({"tasks": [{"flips": {}, "attribution": [{}]}], "gates": [{}], "parameters": {"touched": 1}}))
     _root(html.explanation_page([{}, {"keys": ["a"], "outputs": ["y"], "players": ["p", "q"]}]))
     _root(html.program_report({"history": [{}], "corrections": [{}], "wealth": [{"series": [{}]}]}))
+
+
+def test_raw_inputs_are_shown_when_there_is_nothing_nicer(samples: ModuleType) -> None:
+    one = samples.explanations()[1]
+    del one["shown"]
+    one["inputs"] = [[0.123456, "technology", None, 7.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]] * 2
+    shown = _text(html.explanation_page([one]))
+    assert "return[t] = 0.123" in shown
+    assert "return[t-1..4] = technology" in shown
 
 
 def test_base_may_differ_by_row(samples: ModuleType) -> None:

@@ -89,7 +89,7 @@ def evidence_page(evidence: Json) -> str:
     """
     name = text(evidence, "program", "program")
     head = masthead("Evidence", name, _evidence_verdicts(evidence), review_facts(evidence))
-    return page(f"{name}: evidence", head, _evidence_parts(evidence, None))
+    return page(f"{name}: evidence", head, _evidence_parts(evidence))
 
 
 def diff_page(diff: Json) -> str:
@@ -124,7 +124,8 @@ def program_report(sections: Mapping[str, Any]) -> str:
             program, version: names. facts: {label: value} for the masthead (dates, versions of packages).
             summary: sentences for the masthead before the verdicts.
             evidence: Evidence JSON. curves: list as in the evidence (default: the evidence's own).
-            wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers.
+            wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers
+                (default: the evidence's own).
             explanations: list of Explanation JSON. corrections: [{kind, target, scope, who, when, reason}].
             diff: Diff JSON. history: [{when, who, what, ref, because}].
     """
@@ -138,32 +139,27 @@ def program_report(sections: Mapping[str, Any]) -> str:
     known = [("Version", version)] if version else []
     known += review_facts(evidence)
     known += [(str(label), flat(value)) for label, value in (sections.get("facts") or {}).items()]
-    parts = _evidence_parts(evidence, items(sections, "curves")) if evidence or sections.get("curves") else []
-    for key, title, draw in (
-        ("wealth", "Out of sample", wealth_section),
-        ("explanations", "Explanations", explanations_section),
-        ("corrections", "Correction", corrections_section),
+    parts = _evidence_parts(evidence, items(sections, "curves"), items(sections, "wealth"))
+    history = items(sections, "history")
+    for anchor, title, draw, found in (
+        ("explanations", "Explanations", explanations_section, items(sections, "explanations")),
+        ("correction", "Correction", corrections_section, items(sections, "corrections")),
     ):
-        if items(sections, key):
-            parts.append(("correction" if key == "corrections" else key, title, draw(items(sections, key))))
+        if found:
+            parts.append((anchor, title, draw(found)))
     if diff:
         parts.append(("diff", "Behaviour diff", diff_section(diff)))
-    if items(sections, "history"):
-        parts.append(
-            (
-                "history",
-                f"History ({count(len(items(sections, 'history')))})",
-                history_section(items(sections, "history")),
-            )
-        )
+    if history:
+        parts.append(("history", f"History ({count(len(history))})", history_section(history)))
     title = f"{name}: report" + (f" on {version}" if version else "")
     return page(title, masthead("Program report", name, verdicts, known), parts)
 
 
-def _evidence_parts(evidence: Json, curves: Sequence[Json] | None) -> list[Part]:
+def _evidence_parts(evidence: Json, curves: Sequence[Json] = (), wealth: Sequence[Json] = ()) -> list[Part]:
+    curves, wealth = curves or items(evidence, "curves"), wealth or items(evidence, "wealth")
     parts: list[Part] = [("evidence", "Evidence", evidence_section(evidence))] if evidence else []
-    shown = curves or items(evidence, "curves")
-    return [*parts, ("learning", "Learning", learning_section(shown))] if shown else parts
+    parts += [("learning", "Learning", learning_section(curves))] if curves else []
+    return parts + ([("wealth", "Out of sample", wealth_section(wealth))] if wealth else [])
 
 
 def _evidence_verdicts(evidence: Json) -> list[tuple[str, Markup | None]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from pellucid.report.markup import clean
 from pellucid.report.numbers import count, decimals_for, measured, number
-from pellucid.report.words import Json, diff_sentences, flat, items, passed_of, text, verdict_of
+from pellucid.report.words import Json, diff_sentences, flat, items, notes_of, passed_of, text, verdict_of
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#!|~])")
 _OPENING = re.compile(r"^([-+=]|\d+(?=[.)]))")  # what starts a list or a heading when it stands first
@@ -51,7 +51,7 @@ def diff_comment(diff: Json) -> str:
     Returns:
         Markdown that ends with a newline; the verdict is its first line.
     """
-    headline, *rest = diff_sentences(diff)
+    headline, *rest = [*diff_sentences(diff), *notes_of(diff)]
     if diff.get("empty"):
         return (
             "\n\n".join(

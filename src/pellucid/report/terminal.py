@@ -23,6 +23,8 @@ from pellucid.report.words import (
     evidence_sentences,
     flat,
     items,
+    metric_of,
+    notes_of,
     passed_of,
     review_facts,
     text,
@@ -83,6 +85,7 @@ def evidence_view(evidence: Json) -> Group:
             for c in controls
         ]
         parts.append(_table("Controls", ("control", "expected", "result", "seen"), rows))
+    parts += [Text(clean(note), style="dim") for note in notes_of(evidence)]
     parts.append(Text(clean(known), style="dim") if known else None)
     return _stack(parts)
 
@@ -97,7 +100,7 @@ def _task_table(task: Json) -> RenderableType:
             (text(b, "name"), measured(b.get("value"), b.get("low"), b.get("high")), measured(*difference, signed=True))
         )
     better = text(task, "better", "lower")
-    unit = ", ".join(p for p in (text(task, "metric"), text(task, "unit"), f"{better} is better") if p)
+    unit = ", ".join(p for p in (metric_of(task), text(task, "unit"), f"{better} is better") if p)
     title = Text.assemble(Text(clean(text(task, "task", "task")), style="bold"), "  ", _mark(verdict_of(task)))
     table = _table("", ("", "value [interval]", "program minus baseline"), rows, numeric=(1, 2))
     table.title = None
@@ -155,7 +158,7 @@ def diff_view(diff: Json) -> Group:
     Args:
         diff: Diff JSON.
     """
-    headline, *rest = diff_sentences(diff)
+    headline, *rest = [*diff_sentences(diff), *notes_of(diff)]
     if diff.get("empty"):
         return _stack([_sentences([headline, *rest])])
     symbol = _mark(verdict_of(diff))

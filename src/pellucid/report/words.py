@@ -43,6 +43,16 @@ def text(raw: Json, key: str, otherwise: str = "") -> str:
     return str(value) if value not in (None, "") else otherwise
 
 
+def notes_of(raw: Json) -> list[str]:
+    """Remarks of whoever computed it; contamination has a sentence of its own."""
+    return [str(note) for note in raw.get("notes") or [] if not str(note).startswith("contaminated")]
+
+
+def metric_of(task: Json) -> str:
+    """The metric as a person would call it."""
+    return text(task, "label") or text(task, "metric")
+
+
 def verdict_of(raw: Json) -> tuple[str, str, str]:
     """(symbol, verdict, tone)."""
     verdict = text(raw, "verdict", "undecided")
@@ -143,6 +153,8 @@ def review_facts(evidence: Json) -> list[tuple[str, str]]:
     for key, name in (("seed", "Seed"), ("looks", "Looks at the review set"), ("trials", "Trials")):
         if evidence.get(key) is not None:
             facts.append((name, str(evidence[key]) if key == "seed" else count(evidence[key])))
+    if finite(evidence.get("parameters")):
+        facts.append(("Parameters", count(evidence["parameters"])))
     if evidence.get("seconds") is not None:
         facts.append(("Time taken", duration(evidence["seconds"])))
     return facts

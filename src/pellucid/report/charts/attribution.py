@@ -12,6 +12,7 @@ from pellucid.report.numbers import finite, typeset, with_error
 from pellucid.report.svg import Scale, box, empty_frame, fit_scale, frame, label, segment, text_width, whisker
 
 _SHADES = (1.0, 0.55, 0.8, 0.35)
+_HEAD = 20.0  # height of a player's name above its bars
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,30 @@ class Column:
     name: str
     values: Sequence[Any]
     errors: Sequence[Any] = ()
+
+    def cell(self, i: int) -> tuple[Any, Any]:
+        """Value and error of the i-th player, None where missing."""
+        return (
+            self.values[i] if i < len(self.values) else None,
+            self.errors[i] if i < len(self.errors) else None,
+        )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where bars lie: beside their names on a wide page, below them on a narrow one."""
+
+    scale: Scale
+    names: float
+    width: float
+    narrow: bool
+
+    @property
+    def step(self) -> float:
+        return 34.0 if self.narrow else 20.0
+
+    def bar(self, top: float) -> float:
+        return top + 15 if self.narrow else top
 
 
 def attribution_bars(
@@ -33,46 +58,49 @@ def attribution_bars(
         players: rows.
         columns: bars of each group, each with one value per player.
         unit: of the values.
-        width: px.
+        width: px; below 480 names stand above the bars.
     """
-    cells = [(c.values[i] if i < len(c.values) else None, c.errors[i] if i < len(c.errors) else None)
-             for i in range(len(players)) for c in columns]  # fmt: skip
+    cells = [column.cell(i) for i in range(len(players)) for column in columns]
     known = [v for v, _ in cells if finite(v)]
     if not known:
         return empty_frame(title, width)
     reach = [v + d * e for v, e in cells if finite(v) and finite(e) for d in (-1, 1)]
-    names = min(max(text_width(c.name, 11.5) for c in columns) + 14, width * 0.3)
-    amounts = max(text_width(typeset(with_error(v, e)), 11.5) for v, e in cells) + 10
+    names = amounts = 8.0
+    if width >= 480:
+        names = min(max(text_width(c.name, 11.5) for c in columns) + 14, width * 0.3)
+        amounts = max(text_width(typeset(with_error(v, e)), 11.5) for v, e in cells) + 10
     scale = fit_scale([*known, *reach], names, width - amounts, include=[0.0], pad=0.03)
-    parts: list[Markup] = []
-    top = 4.0
+    layout = _Layout(scale, names, float(width), narrow=width < 480)
+    bars: list[Markup] = []
+    strips, told, top = [], [], 4.0
     for i, player in enumerate(players):
-        parts.append(label(player, 0, top + 14, "strong", room=width))
+        bars.append(label(player, 0, top + 14, "strong", room=width))
+        top += _HEAD
         for j, column in enumerate(columns):
-            value, error = cells[i * len(columns) + j]
-            parts += _bar(player, column.name, value, error, _SHADES[j % 4], scale, top + 20 + 20 * j, names, width)
-        top += 30 + 20 * len(columns)
-    axis = bottom_axis(scale, 4, top - 4, unit, signed=True, wanted=5 if width >= 480 else 3)
-    axis.append(segment(scale(0), 22, scale(0), top - 4, "zero"))
-    names_of = [c.name for c in columns]
-    told = "; ".join(f"{p}: {_told(names_of, cells[i * len(columns) :])}" for i, p in enumerate(players))
-    return frame(title, f"{title}. {told}.", width, top + 38, *axis, *parts)
+            amount = typeset(with_error(*column.cell(i)))
+            bars += _bar(f"{player}, {column.name}: {amount}", column, i, _SHADES[j % 4], layout, top)
+            strips.append((layout.bar(top) - 3, layout.bar(top) + 17))
+            told.append(f"{player}, {column.name} {amount}")
+            top += layout.step
+        top += 10
+    axis = bottom_axis(scale, 4, top - 6, unit, signed=True, wanted=4, strips=strips)
+    axis += [segment(scale(0), a, scale(0), b, "zero") for a, b in strips]
+    return frame(title, f"{title}. {'; '.join(told)}.", width, top + 34, *axis, *bars)
 
 
-def _told(names: Sequence[str], cells: Sequence[tuple[Any, Any]]) -> str:
-    return ", ".join(f"{name} {typeset(with_error(*cell))}" for name, cell in zip(names, cells, strict=False))
-
-
-def _bar(
-    player: str, name: str, value: Any, error: Any, shade: float, scale: Scale, y: float, names: float, width: float
-) -> list[Markup]:
-    amount = typeset(with_error(value, error))
-    parts = [label(name, names - 10, y + 11, "small soft end", room=names - 8)]
-    parts.append(label(amount, width - 2, y + 11, "small end"))
+def _bar(hint: str, column: Column, player: int, shade: float, layout: _Layout, top: float) -> list[Markup]:
+    value, error = column.cell(player)
+    amount, scale, y = typeset(with_error(value, error)), layout.scale, layout.bar(top)
+    if layout.narrow:
+        room = layout.width - text_width(amount, 11.5) - 24
+        parts = [label(column.name, 8, top + 10, "small soft", room=room)]
+    else:
+        parts = [label(column.name, layout.names - 10, top + 11, "small soft end", room=layout.names - 8)]
+    parts.append(label(amount, layout.width - 2, top + 11, "small end"))
     if not finite(value):
         return parts
-    hint = el("title", None, f"{player}, {name}: {amount}")
-    parts.append(box(scale(0), scale(value), y, 14, "up" if value >= 0 else "down", hint, opacity=shade))
+    tone = "up" if value >= 0 else "down"
+    parts.append(box(scale(0), scale(value), y, 14, tone, el("title", None, hint), opacity=shade))
     if finite(error) and error > 0:
         parts += whisker(scale(value - error), scale(value + error), y + 7, 3)
     return parts

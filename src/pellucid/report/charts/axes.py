@@ -32,7 +32,9 @@ def bottom_axis(
         x = scale(tick)
         parts += [segment(x, a, x, b, "grid") for a, b in strips or [(top, bottom)]]
         if i % keep == 0:
-            parts.append(label(text, x, bottom + 16, "soft small middle"))
+            half = text_width(text, 11.5) / 2  # a label near an edge moves inwards rather than lose its sign
+            inside = max(min(x, scale.stop + 8 - half), half)
+            parts.append(label(text, inside, bottom + 16, "soft small middle"))
     if unit:
         middle = (scale.start + scale.stop) / 2
         parts.append(label(unit, middle, bottom + 33, "soft small middle", room=room + 40))

@@ -16,11 +16,12 @@ _ROW = 42.0
 
 @dataclass(frozen=True)
 class Shift:
-    """A player's shift and the noise floor below which a shift means nothing."""
+    """A player's shift, the explainer's own noise, and whether the shift counts against that noise."""
 
     player: str
     shift: Any
     noise: Any
+    moved: bool = True
 
 
 def shift_chart(title: str, rows: Sequence[Shift], *, unit: str = "", width: int = 480) -> Markup:
@@ -41,16 +42,15 @@ def shift_chart(title: str, rows: Sequence[Shift], *, unit: str = "", width: int
     parts = bottom_axis(scale, 4, bottom, unit, signed=True, wanted=5 if width >= 440 else 4, strips=strips)
     for i, row in enumerate(rows):
         top = 4 + _ROW * i
-        moved = finite(row.shift) and finite(row.noise) and abs(row.shift) > row.noise
         shown = typeset(f"{number(row.shift, signed=True)} (noise {number(row.noise)})")
-        weight = "halo strong" if moved else "halo soft"
+        weight = "halo strong" if row.moved else "halo soft"
         parts.append(label(shorten(row.player, width - 30 - text_width(shown)), 8, top + 15, weight))
         parts.append(label(shown, width - 8, top + 15, f"end {weight}"))
         if finite(row.noise):
             parts.append(box(scale(-row.noise), scale(row.noise), top + 22, 14, "band"))
         if finite(row.shift):
             parts.append(segment(scale(0), top + 29, scale(row.shift), top + 29, "whisker"))
-            kind, colour = ("circle", 1) if moved else ("square", 6)
+            kind, colour = ("circle", 1) if row.moved else ("square", 6)
             parts.append(marker(kind, scale(row.shift), top + 29, colour, row.player))
     parts += [segment(scale(0), a, scale(0), b, "zero") for a, b in strips]
     told = "; ".join(f"{r.player} {typeset(number(r.shift, signed=True))}, noise {number(r.noise)}" for r in rows)

@@ -16,6 +16,7 @@ from pellucid.report.words import (
     flat,
     flip_sentence,
     items,
+    notes_of,
     passed_of,
     text,
     verdict_of,
@@ -50,6 +51,7 @@ def diff_section(diff: Json) -> Markup:
         headline,
         (chip(*verdict_of(diff)),) if not diff.get("empty") else (),
         *(paragraph(sentence) for sentence in rest),
+        *(paragraph(flat(note), classes="soft") for note in notes_of(diff)),
         _because(diff),
     )
     if diff.get("empty"):
@@ -158,7 +160,9 @@ def _decisions(task: Json) -> Markup:
 def _attribution(task: Json) -> Markup:
     name, players = text(task, "task", "task"), items(task, "attribution")
     shown = [p for p in players if p.get("shown", True)]
-    rows = [Shift(text(p, "player"), p.get("shift"), p.get("noise")) for p in (shown or players)]
+    rows = [
+        Shift(text(p, "player"), p.get("shift"), p.get("noise"), bool(p.get("shown", True))) for p in (shown or players)
+    ]
     title = f"{name}: shift of attributions"
     picture = responsive(lambda width: shift_chart(title, rows, width=width), 480)
     line = "How far each input's share moved. The grey band is what the explainer itself moves under another seed."

@@ -33,7 +33,7 @@ def _learning(task: str, name: str, group: list[Json]) -> Markup:
     values = [y for line in lines for y in line.y if finite(y)]
     log = bool(values) and min(values) > 0 and max(values) / min(values) > 30
     picture = line_chart(title, lines, x_label="updates", y_label=name, log=log, width=330)
-    line = f"{name} at each update" + (", on a logarithmic scale." if log else ".")
+    line = "Its value at each update" + (", on a logarithmic scale." if log else ".")
     return figure(picture, f"{title}.", line)
 
 

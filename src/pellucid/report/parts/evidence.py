@@ -10,7 +10,18 @@ from pellucid.report.charts.intervals import Role
 from pellucid.report.markup import Markup, el, join
 from pellucid.report.numbers import count, finite, number, typeset
 from pellucid.report.svg import responsive
-from pellucid.report.words import INTERVAL, Json, flat, items, passed_of, task_sentence, text, verdict_of
+from pellucid.report.words import (
+    INTERVAL,
+    Json,
+    flat,
+    items,
+    metric_of,
+    notes_of,
+    passed_of,
+    task_sentence,
+    text,
+    verdict_of,
+)
 
 _METHOD = "Intervals: {method}."
 
@@ -24,6 +35,7 @@ def evidence_section(evidence: Json) -> Markup:
         f"nothing of the program. {INTERVAL}"
     )
     shown = tasks or [paragraph("No evidence is recorded.", classes="soft")]
+    shown += [paragraph(note, classes="soft") for note in notes_of(evidence)]
     return section("evidence", "Evidence", intro, *shown, controls_card(controls) if controls else None)
 
 
@@ -47,11 +59,11 @@ def task_card(task: Json) -> Markup:
 
 
 def _subtitle(task: Json) -> str:
-    return ", ".join(p for p in (text(task, "kind"), text(task, "metric"), count(task.get("n"), "review row")) if p)
+    return ", ".join(p for p in (text(task, "kind"), metric_of(task), count(task.get("n"), "review row")) if p)
 
 
 def _unit(task: Json) -> str:
-    return ", ".join(p for p in (text(task, "metric"), text(task, "unit")) if p)
+    return ", ".join(p for p in (metric_of(task), text(task, "unit")) if p)
 
 
 def _role(raw: Json) -> Role:
@@ -100,9 +112,10 @@ def _table(task: Json, name: str, baselines: list[Json]) -> Markup:
     ]
     for b in baselines:
         difference = estimate(b.get("difference"), b.get("difference_low"), b.get("difference_high"), signed=True)
+        name_or_note = f"{text(b, 'name')} ({text(b, 'note')})" if text(b, "note") else text(b, "name")
         rows.append(
             (
-                text(b, "name"),
+                name_or_note,
                 estimate(b.get("value"), b.get("low"), b.get("high")),
                 difference,
                 count(b.get("n", task.get("n"))),

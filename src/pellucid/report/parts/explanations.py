@@ -83,10 +83,15 @@ def steps_of(one: Json, row: int, output: int) -> list[Step]:
             name,
             at(one.get("values"), row, j, output),
             at(one.get("error"), row, j, output),
-            _shown(at(one.get("shown"), row, j)),
+            shown_of(one, row, j),
         )
         for j, name in enumerate(names(one, "players"))
     ]
+
+
+def shown_of(one: Json, row: int, player: int) -> str:
+    """The raw value of a player for display: `shown` when given, else `inputs`."""
+    return _shown(at(one.get("shown") or one.get("inputs"), row, player))
 
 
 def _shown(raw: Any) -> str:
@@ -132,7 +137,7 @@ def _numbers(one: Json, row: int, key: str) -> Markup:
     rows = [
         (
             name,
-            _shown(at(one.get("shown"), row, j)),
+            shown_of(one, row, j),
             *(
                 typeset(with_error(at(one.get("values"), row, j, k), at(one.get("error"), row, j, k)))
                 for k in range(len(outputs))
