@@ -27,7 +27,7 @@ def explanations_section(explanations: Sequence[Json]) -> Markup:
         keys += [str(key) for key in one.get("keys") or [] if str(key) not in keys]
     cards = [_row_card(key, explanations) for key in keys[:_ROWS_SHOWN]]
     if len(keys) > _ROWS_SHOWN:
-        cards.append(paragraph(f"{len(keys) - _ROWS_SHOWN} more rows are in the overview below.", classes="soft"))
+        cards.append(paragraph(f"{count(len(keys) - _ROWS_SHOWN, 'more row')} in the overview below.", classes="soft"))
     overview = [_overview(one) for one in explanations if len(one.get("keys") or []) > 1]
     intro = (
         "Why the program said what it said on these rows. A share (an attribution) is what an input contributed to one "
@@ -63,7 +63,7 @@ def base_of(one: Json, row: int, output: int) -> Any:
 
 
 def main_output(one: Json) -> int:
-    """The output shown first: `main` when given, else the one that the inputs move most."""
+    """The output shown first: `main` when given, else the one that the inputs move most (not a critic's value)."""
     outputs = names(one, "outputs")
     if one.get("main") in outputs:
         return outputs.index(str(one["main"]))
@@ -73,7 +73,8 @@ def main_output(one: Json) -> int:
         values = (at(one.get("values"), i, j, k) for i in range(rows) for j in range(players))
         return math.fsum(abs(v) for v in values if finite(v))
 
-    return max(range(len(outputs)), key=moved, default=0)
+    decisions = [k for k, name in enumerate(outputs) if name != "value"]
+    return max(decisions or range(len(outputs)), key=moved, default=0)
 
 
 def steps_of(one: Json, row: int, output: int) -> list[Step]:
