@@ -348,7 +348,7 @@ def fit(
     Returns:
         The first version, or a candidate (a `Revision`) when the program has versions already.
     """
-    chosen, source = _chosen(spec, data, target, env, name, tuple(overrides))
+    chosen, source = chosen_spec(spec, data, target, env, name, tuple(overrides))
     opened = store if isinstance(store, Store) else Store(store)
     reporter = _reporter(progress)
     with reporter:
@@ -356,7 +356,7 @@ def fit(
     return LearnedProgram(opened, done.ref) if done.accepted else Revision(opened, done.ref)
 
 
-def _chosen(
+def chosen_spec(
     spec: Any, data: Any, target: str | None, env: str | None, name: str | None, overrides: tuple[str, ...]
 ) -> tuple[Spec, Any]:
     """(spec, replacement of its source) from what the user gave."""

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.assemble import Problem
+from pellucid.assemble import Problem, problem
+from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
@@ -20,8 +21,11 @@ from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold
 from pellucid.evidence.metrics import class_codes, is_constant
 from pellucid.nn.program import NetworkProgram
+from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import action_dimension, rollout, trades
+from pellucid.store.records import Entry
+from pellucid.store.store import Store
 
 Floats = npt.NDArray[np.float64]
 TRAINING_SEEDS = 500_009  # episodes on which a constant action is chosen
@@ -186,3 +190,69 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
         "held_out_seeds": f"{test.start}..{test.stop - 1}",
     }
     return task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)
+
+
+def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
+    """A version's metrics on other rows, beside baselines fitted on the rows that it was trained on.
+
+    Rows that its training touched are left out and counted; what the version keeps is not changed.
+    """
+    program, spec = load_program(store, entry), load_spec(store, entry)
+    blobs: dict[str, str] = entry.manifest["blobs"]
+    own, other = problem(spec), problem(spec, source)
+    if own.rows is None or other.rows is None:
+        raise DataError(
+            f"'{entry.ref}' was learned from an environment, not from rows.",
+            where="evaluate --data",
+            mend=f"pellucid evaluate {entry.ref}",
+        )
+    touched = store.blobs.get_table(blobs["touched"])["key"].to_numpy().astype(str)
+    trained = store.blobs.get_table(blobs["trained"])["key"].to_numpy().astype(str)
+    clean = np.flatnonzero(~np.isin(other.rows.keys, touched))
+    if not len(clean):
+        raise DataError(
+            "every one of these rows was touched by the version's own training.",
+            where="evaluate --data",
+            mend="give rows that it has not seen",
+        )
+    train = np.flatnonzero(np.isin(own.rows.keys, trained))
+    entries = []
+    for name, task in program.tasks.items():
+        if task.kind == "control" and not trades(task):
+            continue
+        table = outputs_table(program, task, other.rows.take(clean))
+        scored = np.isfinite(table["loss"].to_numpy(dtype=float))
+        losses = table["loss"].to_numpy(dtype=float)[scored]
+        answers = []
+        if other.rows.times is None:
+            y = other.rows.targets[task.options["target"]][clean]
+            y_own = own.rows.targets[task.options["target"]][train]
+            if task.kind == "classify":
+                y, y_own = (class_codes(np.asarray(v).astype(str), task) for v in (y, y_own))
+            matrices = [
+                np.concatenate([b.numpy().astype(np.float64) for b in program.encode(r).values()], axis=1)
+                for r in (own.rows.take(train), other.rows.take(clean))
+            ]
+            context = TableContext(matrices[0], y_own, matrices[1], y, spec.seed)
+            answers = [answer(task, b, context) for b in task.baselines]
+        else:
+            answers = _price_answers(task, own.rows.take(train), other.rows.take(clean), int(scored.sum()))
+        block = spec.evidence.block if other.rows.times is not None else 1
+        entries.append(task_entry(task, losses, answers, block=block, margin=spec.evidence.margin, seed=spec.seed))
+    skipped = len(other.rows) - len(clean)
+    return {
+        "program": entry.ref,
+        "tasks": entries,
+        "controls": [],
+        "notes": [f"{skipped} rows were touched by its training and are left out"] if skipped else [],
+        "seed": spec.seed,
+    }
+
+
+def _price_answers(task: Task, train: Rows, test: Rows, scored: int) -> list[Answer]:
+    """Baselines on another stretch of days: fitted on the training days, placed before the test days."""
+    returns = np.log1p(np.concatenate([train.extra["simple_return"], test.extra["simple_return"]]).astype(np.float64))
+    cost = float(task.options.get("cost_bps", 0.0)) * 1e-4
+    days = np.arange(len(train), len(train) + scored)
+    context = PriceContext(returns, np.arange(len(train)), days, int(task.options.get("horizon", 5)), cost)
+    return [answer(task, name, context) for name in task.baselines]

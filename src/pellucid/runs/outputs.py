@@ -63,8 +63,8 @@ def decisions(task: Task, outputs: npt.NDArray[Any], rows: Rows) -> npt.NDArray[
         return np.where(outputs[:, 0] > 2.0 * np.log(rows.extra["sigma"]), "rising", "falling")
     if task.kind == "control" and task.options.get("space") == "discrete":
         names = task.options.get("action_names") or list(task.outputs[:-1])
-        chosen = np.asarray(names, dtype=np.str_)[outputs[:, : len(names)].argmax(1)]
-        return chosen
+        picked: npt.NDArray[np.str_] = np.asarray(names, dtype=np.str_)[outputs[:, : len(names)].argmax(1)]
+        return picked
     return np.full(len(rows), "")
 
 

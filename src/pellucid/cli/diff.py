@@ -1,0 +1,50 @@
+"""`pellucid diff`: what changed in behaviour between two versions, paired row by row.
+
+Exit codes: 0 pass, 1 a gate failed or worse, 2 usage or data error, 3 undecided.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pellucid.cli.common import add_store, dump, open_store, show, write_page
+
+EXAMPLE = """\
+example:
+  pellucid diff stocks@1 stocks~3f2a
+  pellucid diff stocks@1 stocks~3f2a --html diff.html --markdown comment.md
+  pellucid diff stocks@1 stocks@1                       says that nothing differs
+
+exit codes: 0 pass, 1 a gate failed or worse, 2 usage or data error, 3 undecided"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("base", help="a version, e.g. stocks@1")
+    parser.add_argument("candidate", help="a candidate or another version")
+    parser.add_argument("--json", action="store_true", help="print the diff as JSON: same inputs, same bytes")
+    parser.add_argument("--html", metavar="FILE", help="also write one self-contained page")
+    parser.add_argument("--markdown", metavar="FILE", help="also write a comment for a pull request")
+    add_store(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pellucid.report.html import diff_page
+    from pellucid.report.markdown import diff_comment
+    from pellucid.report.terminal import diff_view
+    from pellucid.review.diff import EXIT_CODES
+    from pellucid.runs.diffing import diff_versions
+    from pellucid.store.files import write_atomic
+
+    found = diff_versions(open_store(args), args.base, args.candidate)
+    if args.json:
+        dump(found)
+    else:
+        show(diff_view(found))
+    if args.html:
+        address = write_page(args.html, diff_page(found))
+        if not args.json:
+            print(f"\npage: {address}")
+    if args.markdown:
+        write_atomic(Path(args.markdown), diff_comment(found).encode())
+    return EXIT_CODES[found["verdict"]]

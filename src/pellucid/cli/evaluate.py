@@ -1,0 +1,39 @@
+"""`pellucid evaluate`: a version's evidence, or its metrics on other rows."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pellucid.cli.common import add_store, dump, open_store, show
+
+EXAMPLE = """\
+example:
+  pellucid evaluate stocks@1
+  pellucid evaluate cancer@1 --data new_patients.csv
+  pellucid evaluate stocks@1 --json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", help="stocks@1, stocks~3f2a, or stocks for the head")
+    parser.add_argument("--data", metavar="FILE", help="evaluate on these rows; the kept evidence is not touched")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_store(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pellucid.handle import LearnedProgram
+    from pellucid.report.terminal import evidence_view
+
+    program = LearnedProgram(open_store(args), args.version)
+    if args.data is None:
+        evidence: dict[str, Any] = program.evidence
+    else:
+        from pellucid.runs.judge import judge_elsewhere
+
+        evidence = judge_elsewhere(program.store, program.entry, args.data)
+    if args.json:
+        dump(evidence)
+    else:
+        show(evidence_view(evidence))
+    return 0

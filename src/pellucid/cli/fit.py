@@ -1,0 +1,51 @@
+"""`pellucid fit`: learn a program from a spec, a table or an environment."""
+
+from __future__ import annotations
+
+import argparse
+
+from pellucid.cli.common import add_quiet, add_store, dump, open_store, reporting, show
+
+EXAMPLE = """\
+example:
+  pellucid fit examples/stocks.yaml
+  pellucid fit examples/stocks.yaml --set train.updates=300 --set seed=1
+  pellucid fit --data loans.csv --target default
+  pellucid fit --env CartPole-v1
+  pellucid fit examples/stocks.yaml --resume        after Ctrl-C or a crash: the same weights, bit by bit"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", nargs="?", help="a YAML file")
+    parser.add_argument("--data", metavar="FILE", help="a CSV or Parquet file (beside a spec: instead of its source)")
+    parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    parser.add_argument("--env", metavar="ID", help="a Gymnasium environment, e.g. CartPole-v1")
+    parser.add_argument("--algorithm", choices=["ppo"], default="ppo", help="how a policy is learned (default: ppo)")
+    parser.add_argument("--name", help="name of the program")
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted fit")
+    parser.add_argument("--because", default="", metavar="WHY", help="one line for the history")
+    parser.add_argument("--json", action="store_true", help="print the evidence as JSON")
+    add_store(parser)
+    add_quiet(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pellucid.handle import chosen_spec
+    from pellucid.report.terminal import evidence_view
+    from pellucid.runs.fit import fit
+
+    spec, source = chosen_spec(args.spec, args.data, args.target, args.env, args.name, tuple(args.set))
+    store = open_store(args, create=True)
+    with reporting(args.quiet) as reporter:
+        done = fit(spec, store, source=source, resume=args.resume, because=args.because, reporter=reporter)
+    if args.json:
+        dump({"ref": done.ref, "evidence": done.evidence})
+        return 0
+    show(evidence_view(done.evidence))
+    if done.accepted:
+        print(f"\n{done.ref} is the head of '{spec.name}'. Next: pellucid explain {done.ref}")
+    else:
+        head = store.head(spec.name)
+        print(f"\n{done.ref} is a candidate. Next: pellucid diff {head.ref if head else spec.name} {done.ref}")
+    return 0

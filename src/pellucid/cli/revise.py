@@ -1,0 +1,48 @@
+"""`pellucid revise`: train a small change from the open feedback and propose it."""
+
+from __future__ import annotations
+
+import argparse
+
+from pellucid.cli.common import add_data, add_quiet, add_store, open_store, reporting
+
+EXAMPLE = """\
+example:
+  pellucid revise stocks@1
+  pellucid revise stocks@1 --method lora --share 0.03 --budget 0.01"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", help="the version to correct: the head, if it is to be accepted")
+    parser.add_argument("--method", choices=["adalora", "lora"], default="adalora", help="kind of delta")
+    parser.add_argument("--share", type=float, default=0.05, metavar="S", help="largest share of the parameters (0.05)")
+    parser.add_argument("--updates", type=int, default=800, metavar="N", help="training steps of the delta (800)")
+    parser.add_argument("--budget", type=float, default=0.02, metavar="S", help="loss you are ready to pay (0.02)")
+    parser.add_argument("--because", default="", metavar="WHY", help="default: the reasons of the feedback")
+    parser.add_argument("--author", metavar="WHO", help="default: $PELLUCID_USER or the login name")
+    add_data(parser)
+    add_store(parser)
+    add_quiet(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pellucid.runs.revise import ReviseConfig, revise
+
+    store = open_store(args)
+    config = ReviseConfig(method=args.method, share=args.share, updates=args.updates, budget=args.budget)
+    with reporting(args.quiet) as reporter:
+        done = revise(
+            store,
+            args.version,
+            config,
+            source=args.data,
+            author=args.author,
+            because=args.because,
+            reporter=reporter,
+        )
+    for note in done.notes:
+        print(note)
+    if done.ref is not None:
+        parent = store.resolve(done.ref).parent
+        print(f"\nproposed {done.ref}. Next: pellucid diff {parent} {done.ref}")
+    return 0

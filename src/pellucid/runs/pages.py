@@ -1,0 +1,65 @@
+"""The report page of a version: gathers what the store holds and hands it to `pellucid.report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pellucid.report.html import program_report
+from pellucid.runs.diffing import diff_versions
+from pellucid.runs.explaining import explain
+from pellucid.runs.progress import Reporter
+from pellucid.store.store import Store
+
+
+def history(store: Store, name: str) -> list[dict[str, Any]]:
+    """The append-only history, oldest first, as JSON."""
+    return [{"when": e.when, "who": e.who, "what": e.kind, "ref": e.about, "because": e.why} for e in store.log(name)]
+
+
+def report(
+    store: Store,
+    ref: str,
+    *,
+    at: Sequence[str] = (),
+    against: str | None = None,
+    source: Any = None,
+    reporter: Reporter | None = None,
+) -> str:
+    """One self-contained page: evidence, learning curves, explanations, correction, diff, history."""
+    entry = store.resolve(ref)
+    evidence = store.blobs.get_json(entry.manifest["blobs"]["evidence"])
+    evidence |= {"trials": store.trials(entry.name), "looks": store.looks(entry.name)}
+    base = against or entry.parent
+    explained = explain(store, ref, at=at, source=source, reporter=reporter)
+    provenance = entry.manifest["provenance"]
+    used = set(entry.manifest.get("feedback", []))
+    return program_report(
+        {
+            "program": entry.name,
+            "version": entry.ref,
+            "facts": {
+                "parameters": f"{evidence['parameters']:,}",
+                "data": f"sha256 {provenance['data_sha'][:12] or 'none'}",
+                "pellucid": provenance["pellucid"],
+                "torch": provenance["torch"],
+            },
+            "evidence": evidence,
+            "wealth": evidence["wealth"],
+            "explanations": [found.to_json() for found in explained.values()],
+            "corrections": [
+                {
+                    "kind": record.kind,
+                    "target": str(record.payload.get("field", "")),
+                    "scope": "all rows",
+                    "who": record.author,
+                    "when": record.created,
+                    "reason": record.because,
+                }
+                for record in store.feedback(entry.name)
+                if record.id in used
+            ],
+            "diff": diff_versions(store, base, ref, record=False) if base else None,
+            "history": history(store, entry.name),
+        }
+    )
