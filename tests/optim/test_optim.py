@@ -173,11 +173,22 @@ def test_a_parameter_without_gradient_stays():
         assert torch.equal(p, torch.ones(2, 2))
 
 
+@pytest.mark.parametrize(("name", "second"), [("momentum", 1.9), ("nesterov", 1 + 0.9 * 1.9)])
+def test_momentum_by_hand(name, second):
+    p = nn.Parameter(torch.zeros(1))
+    optimiser = optim.build(name, {"p": p}, lr=1.0)
+    for moved in (1.0 if name == "momentum" else 1.9, second):
+        before = p.item()
+        p.grad = torch.ones(1)
+        optimiser.step()
+        assert before - p.item() == pytest.approx(moved)
+
+
 def test_lion_is_its_formula():
     p = nn.Parameter(torch.tensor([[1.0, -2.0, 3.0]]))
     optimiser = optim.build("lion", {"p": p}, lr=0.1, weight_decay=0.2, betas=(0.9, 0.99))
     w, m = p.detach().clone(), torch.zeros(1, 3)
-    for g in (torch.tensor([[1.0, -1.0, 0.5]]), torch.tensor([[-0.05, 2.0, -9.0]])):
+    for g in (torch.tensor([[1.0, -1.0, 0.5]]), torch.tensor([[-0.5, 0.05, -9.0]])):
         p.grad = g
         optimiser.step()
         w = w - 0.1 * ((0.9 * m + 0.1 * g).sign() + 0.2 * w)
@@ -200,8 +211,9 @@ def test_muon_agrees_with_torch():
     mine, theirs = nn.Parameter(w.clone()), nn.Parameter(w.clone())
     ours = optim.build("muon", {"trunk.weight": mine}, lr=1e-2, weight_decay=0.1)
     peer = torch.optim.Muon([theirs], lr=1e-2, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw")
-    for _ in range(3):
-        mine.grad, theirs.grad = 2 * mine.detach(), 2 * theirs.detach()
+    for seed in range(3):
+        mine.grad = torch.randn(6, 9, generator=torch.Generator().manual_seed(seed))
+        theirs.grad = mine.grad.clone()
         ours.step()
         peer.step()
     torch.testing.assert_close(mine, theirs, rtol=0, atol=5e-4)  # theirs iterates in bfloat16
