@@ -10,7 +10,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import torch
 
 from pellucid.core.errors import CorruptBlob, PellucidError, StoreError, UnknownVersion
 from pellucid.store import Store, write_atomic
+from pellucid.store.model import EventRow
 
 CALLS = ("open", "write", "fsync", "replace", "link")
 
@@ -139,6 +142,13 @@ def test_write_atomic_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert os.listdir(path.parent) == ["checkpoint"]
 
 
+def test_write_atomic_goes_on_after_a_short_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:7]))
+    write_atomic(tmp_path / "x", bytes(range(100)))
+    assert (tmp_path / "x").read_bytes() == bytes(range(100))
+
+
 def test_ctrl_c_in_a_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_descriptor: int) -> None:
         raise KeyboardInterrupt
@@ -182,6 +192,48 @@ def test_a_read_only_store_can_be_read(filled: Store, monkeypatch: pytest.Monkey
     assert store.verify().ok
 
 
+def as_stranger(check: Callable[[], None]) -> None:
+    """Run `check` in a process without the rights to write (root could write anywhere)."""
+    if not (child := os.fork()):
+        try:
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            check()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_folder_without_the_right_to_write(filled: Store) -> None:
+    before = answers(filled)
+
+    def check() -> None:
+        store = Store(root, create=False)
+        assert answers(store) == before
+        assert store.verify().ok
+        for change in (
+            lambda: store.look("p", "diff"),
+            lambda: store.blobs.put_bytes(b"new"),
+            lambda: Store(root / "x"),
+        ):
+            with pytest.raises(StoreError, match=r"readonly|permission denied"):
+                change()
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / ".pellucid"
+        shutil.copytree(filled.root, root)
+        for path in (*root.rglob("*"), root, Path(folder)):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        try:
+            as_stranger(check)
+        finally:
+            for path in (Path(folder), root, *root.rglob("*")):
+                path.chmod(0o755)
+
+
 def test_a_store_of_a_newer_schema(filled: Store) -> None:
     for value, error, says in (
         ("7", StoreError, "schema 7, this version of pellucid knows up to 1"),
@@ -195,6 +247,17 @@ def test_a_store_of_a_newer_schema(filled: Store) -> None:
         with pytest.raises(error, match=says) as caught:
             Store(filled.root)
         assert caught.value.where == str(filled.database.path)
+
+
+def test_a_store_that_changes_its_schema_while_it_is_open(filled: Store) -> None:
+    connection = sqlite3.connect(filled.database.path)
+    with connection:
+        connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+    connection.close()
+    with pytest.raises(StoreError, match="schema 2"):
+        filled.resolve("p")
+    with pytest.raises(StoreError, match="schema 2"):
+        filled.look("p", "diff")
 
 
 def test_no_store(tmp_path: Path) -> None:
@@ -247,7 +310,7 @@ def test_a_changed_or_removed_row_is_noticed(filled: Store) -> None:
         ("UPDATE revision SET author = 'eve'", lambda s: s.resolve("p@1")),
         ("UPDATE revision SET state = 'accepted', number = 2 WHERE id = 2", lambda s: s.versions("p")),
         ("DROP TRIGGER event_no_delete; DELETE FROM event WHERE n = 2", lambda s: s.log("p")),
-        ("DROP TRIGGER event_no_delete; DELETE FROM event WHERE n = 7", lambda s: s.log("p")),
+        ("DROP TRIGGER event_no_delete; DELETE FROM event WHERE n = 8", lambda s: s.log("p")),
         ("DROP TRIGGER event_no_update; UPDATE event SET why = 'fine' WHERE n = 2", lambda s: s.log("p")),
         ("DROP TRIGGER feedback_no_update; UPDATE feedback SET payload = '{}'", lambda s: s.feedback("p")),
     ):
@@ -261,6 +324,18 @@ def test_a_changed_or_removed_row_is_noticed(filled: Store) -> None:
         assert report.problems[0].needed_by == ("the whole store",)
         path.write_bytes(good)
     assert filled.verify().ok
+
+
+def test_a_forged_entry_of_the_history_is_noticed(filled: Store) -> None:
+    connection = sqlite3.connect(filled.database.path)
+    connection.execute("DROP TRIGGER event_no_update")
+    connection.close()
+    with filled.database.write() as session:
+        event = session.get(EventRow, 3)
+        assert event is not None
+        event.who = "eve"  # and given a seal that fits
+    with pytest.raises(CorruptBlob, match="history of 'p' is damaged at entry 4"):
+        filled.log("p")
 
 
 def test_verify_lists_every_damaged_blob_and_who_needs_it(filled: Store) -> None:
