@@ -160,6 +160,13 @@ def test_misspelt_columns_get_the_nearest_name() -> None:
     assert bad(people(), drop=["ctiy"]).mend == "did you mean 'city'?"
 
 
+def test_one_value_with_gaps_is_no_constant() -> None:
+    frame = people()
+    frame.loc[::2, "country"] = None
+    table = read_table(frame, "default")
+    assert next(f for f in table.fields if f.name == "country").categories == ("DE",)
+
+
 def test_bad_values_are_named_with_their_row() -> None:
     frame = people()
     frame.loc[6, "income"] = -np.inf

@@ -163,6 +163,11 @@ def test_malformed_overrides_are_problems(override: str) -> None:
     assert all(isinstance(p, Problem) and p.where.startswith("--set") for p in caught.value.problems)
 
 
+def test_a_problem_in_an_overridden_section_is_the_overrides(tmp_path: Path) -> None:
+    text = "name: a\ntasks: {t: {kind: control, env: E-v0}}\ntrain:\n  lr: 0.1\n"
+    assert problems_of(text, tmp_path, ("train={lr: no}",))["train.lr"].where == "--set train"
+
+
 def test_keywords_give_the_same_spec_as_the_file() -> None:
     from pellucid.spec.model import TableData, TrainSpec
 
