@@ -123,7 +123,7 @@ class LearnedProgram:
         return attribute(self.program, rows, name, background=background, **settings)
 
     def revise(
-        self, *, method: str = "adalora", source: Any = None, because: str = "", progress: bool = False, **options: Any
+        self, *, method: str = "lora", source: Any = None, because: str = "", progress: bool = False, **options: Any
     ) -> Revision:
         """Train a delta from the open feedback and propose it; see `runs.revise.ReviseConfig` for the options."""
         config = ReviseConfig(method=method, **options)
@@ -362,7 +362,7 @@ def chosen_spec(
     """(spec, replacement of its source) from what the user gave."""
     if spec is not None:
         found = (
-            spec.replace(dict(o.split("=", 1) for o in overrides))
+            spec.replace(overrides=overrides)
             if isinstance(spec, Spec)
             else read_spec(spec, overrides)
         )

@@ -1,8 +1,12 @@
 """Ignore a field: what a person's "this must not matter" becomes.
 
-Counterfactual resampling plus an anchor. In every row of a batch the forbidden field's whole block is replaced by that
-of a random other row, and the outputs are pulled to what the base says *on average* over such replacements. That
-average is the closest function to the base that ignores the field, so everything else is kept.
+Counterfactual resampling plus an anchor. Every row of a batch is seen twice, each time with the forbidden field's whole
+block replaced by that of a random other row. The two outputs must agree (`honour`: their variance is the effect of
+do(field)), and their mean is pulled to what the base says *on average* over such replacements (`anchor`). That average
+is the closest function to the base that ignores the field, so everything else is kept.
+
+Without the term for agreement a low-rank delta settles where the remaining effect is as cheap as the remaining bias:
+measured on prices, 36 % of the effect stayed even when the delta could have removed all of it.
 
 Penalising the gradient or the attribution instead was measured to collapse a fitted model while the explanation
 looks mended (Heo et al. 2023, arXiv 2303.06419, argue the same): so the effect of do(field) is what is optimised, and
@@ -35,20 +39,22 @@ class IgnoreConfig:
     Args:
         resample: False gives the control: the same delta and budget without the feedback.
         draws: replacements averaged for the anchor of a row.
-        anchor: weight of the anchor against the task's own loss on the resampled rows.
-        batch: rows per update.
+        honour: weight of the agreement between two replacements against the anchor.
+        anchor: weight of both against the task's own loss on the resampled rows.
+        batch: rows per update, each seen twice.
     """
 
     resample: bool = True
     draws: int = 32
+    honour: float = 8.0
     anchor: float = 20.0
-    batch: int = 256
+    batch: int = 128
 
 
 class IgnoreBatch(NamedTuple):
-    blocks: Blocks  # with the forbidden fields resampled
+    blocks: Blocks  # 2n rows: n rows with the forbidden fields resampled, then the same n resampled again
     anchor: Tensor  # (n, k) in the training space
-    target: Tensor | None
+    target: Tensor | None  # (n,)
 
 
 class Ignore:
@@ -112,20 +118,24 @@ class Ignore:
     def next_batch(self, network: nn.Module) -> IgnoreBatch:
         draw = stream(self.seed, f"ignore/{self.task.name}/rows", self._drawn)
         index = torch.from_numpy(draw.integers(self._n, size=min(self.config.batch, self._n)).astype(np.int64))
-        blocks = self._resampled({k: v[index] for k, v in self.blocks.items()}, "batch", self._drawn)
+        twice = torch.cat([index, index])
+        blocks = self._resampled({k: v[twice] for k, v in self.blocks.items()}, "batch", self._drawn)
         self._drawn += 1
         return IgnoreBatch(blocks, self._anchor[index], None if self.target is None else self.target[index])
 
     def loss(self, network: nn.Module, batch: IgnoreBatch) -> Loss:
         z = OUTPUTS[self.task.kind].training(self.task, network(batch.blocks, self.task.name))
-        anchor = ((z - batch.anchor) / self._scale).square().mean()
-        metrics = {"anchor": anchor.detach()}
+        first, second = z.chunk(2)
+        anchor = (((first + second) / 2 - batch.anchor) / self._scale).square().mean()
+        effect = ((first - second) / self._scale).square().mean() / 2
+        kept = anchor + self.config.honour * effect
+        metrics = {"anchor": anchor.detach(), "effect": effect.detach()}
         if self._loss is None or batch.target is None:
-            return Loss(anchor, metrics)
-        fit = self._loss(z, batch.target).mean()
+            return Loss(kept, metrics)
+        fit = self._loss(z, torch.cat([batch.target, batch.target])).mean()
         # The weights add to one, so the anchor's weight is a balance, not a learning rate.
         share = self.config.anchor / (1.0 + self.config.anchor)
-        return Loss(share * anchor + (1.0 - share) * fit, {**metrics, "fit": fit.detach()})
+        return Loss(share * kept + (1.0 - share) * fit, {**metrics, "fit": fit.detach()})
 
     def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +86,7 @@ class Network(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.architecture = {  # the arguments that rebuild it, as JSON
+        self.architecture: dict[str, Any] = {  # the arguments that rebuild it, as JSON
             "widths": dict(widths),
             "inputs": {task: list(fields) for task, fields in inputs.items()},
             "heads": {task: dict(hs) for task, hs in heads.items()},

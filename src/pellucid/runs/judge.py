@@ -217,7 +217,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         )
     train = np.flatnonzero(np.isin(own.rows.keys, trained))
     entries = []
-    for name, task in program.tasks.items():
+    for task in program.tasks.values():
         if task.kind == "control" and not trades(task):
             continue
         table = outputs_table(program, task, other.rows.take(clean))

@@ -82,7 +82,7 @@ def _table(rows: Rows, y: Any, loss: Any, decision: Any, task: Task, outputs: np
 def _traded(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
     replay = replay_policy(program, task, rows)
     names = np.asarray(task.options["action_names"], dtype=np.str_)
-    frame = _table(rows, None, -replay.net, names[replay.action], task, replay.outputs)
+    frame = _table(rows, rows.extra["next_return"], -replay.net, names[replay.action], task, replay.outputs)
     frame["position"] = POSITION[replay.action]
     return frame
 

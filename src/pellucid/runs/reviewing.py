@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pellucid.core.errors import ReviewError
 from pellucid.runs.diffing import diff_versions
 from pellucid.store.store import Store
@@ -25,7 +27,8 @@ def accept(
     if entry.diff is None:
         diff_versions(store, entry.parent, candidate)
         entry = store.resolve(candidate)
-    found = store.blobs.get_json(entry.diff) if entry.diff is not None else {"verdict": "undecided", "gates": []}
+    unread: dict[str, Any] = {"verdict": "undecided", "gates": []}
+    found: dict[str, Any] = unread if entry.diff is None else store.blobs.get_json(entry.diff)
     failed = [gate["name"] for gate in found["gates"] if gate["passed"] is False]
     if (failed or found["verdict"] == "worse") and not override:
         what = f"failed: {'; '.join(failed)}" if failed else "the candidate is worse"

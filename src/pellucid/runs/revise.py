@@ -24,6 +24,7 @@ from pellucid.core.task import Task
 from pellucid.evidence.finance import DAYS
 from pellucid.feedback.ignore import Ignore, IgnoreConfig
 from pellucid.nn.delta import Delta
+from pellucid.nn.network import safe
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
@@ -38,7 +39,7 @@ from pellucid.store.records import Entry, FeedbackRecord
 from pellucid.store.store import Store
 from pellucid.train.loop import Hooks, LoopConfig, Trainer
 
-METHODS = ("adalora", "lora")
+METHODS = ("lora", "adalora")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ReviseConfig:
     """Settings of a correction.
 
     Args:
-        method: `adalora` or `lora`.
+        method: `lora` or `adalora`.
         share: largest share of the parameters that the delta may have.
         updates, lr: of the delta.
         reduce: least reduction of the effect of do(field).
@@ -56,15 +57,15 @@ class ReviseConfig:
             the notional for trading).
     """
 
-    method: str = "adalora"
+    method: str = "lora"
     share: float = 0.05
-    updates: int = 800
-    lr: float = 3e-3
+    updates: int = 600
+    lr: float = 1e-2
     reduce: float = 0.8
     correlation: float = 0.95
     spread: float = 0.5
     control: float = 0.25
-    budget: float = 0.02
+    budget: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ def _train(
         learners.append(
             Ignore(task, program.network, blocks, target, tuple(fields), IgnoreConfig(resample=resample), seed=seed)
         )
-    delta = _delta(program, config, seed)
+    delta = _delta(program, fields, config, seed)
     delta.attach(program.network)
     parameters = delta.parameters()
     trainer = Trainer(
@@ -283,13 +284,26 @@ def _train(
     )
 
 
-def _delta(program: NetworkProgram, config: ReviseConfig, seed: int) -> Delta:
-    rank = max(1, fit_rank(program.network, share=config.share, kind=config.method))
-    if config.method == "lora":
-        return build_delta("lora", {"rank": rank, "alpha": float(rank), "seed": seed})
-    return build_delta(
-        "adalora", {"start_rank": 2 * rank, "budget": rank, "steps": config.updates, "alpha": float(rank), "seed": seed}
-    )
+def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig, seed: int) -> Delta:
+    """The delta of a correction, within the share.
+
+    LoRA sits where the forbidden fields enter, at full rank, when that fits: a field is ignored exactly by cancelling
+    its encoder, and nothing else has to move. Otherwise, and for AdaLoRA (which deals its ranks out by importance),
+    encoders and trunk are adapted.
+    """
+    network = program.network
+    if config.method == "adalora":
+        rank = fit_rank(network, share=config.share)
+        start = max(2 * rank, 20)
+        return build_delta("adalora", {"start_rank": start, "budget": rank, "steps": config.updates, "seed": seed})
+    widths = network.architecture["widths"]
+    rank = max(int(widths[f]) for f in fields)
+    count = sum(min(rank, int(widths[f])) * (int(widths[f]) + int(network.architecture["width"])) for f in fields)
+    if count <= config.share * program.parameter_count():
+        targets = tuple(f"encoders.{safe(f)}.project" for f in fields)
+        return build_delta("lora", {"rank": rank, "alpha": float(rank), "targets": targets, "seed": seed})
+    rank = fit_rank(network, share=config.share)
+    return build_delta("lora", {"rank": rank, "alpha": 2.0 * rank, "seed": seed})
 
 
 def _measured(

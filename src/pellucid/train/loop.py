@@ -1,11 +1,11 @@
 """The one training loop. Every learner, delta and combination of tasks goes through it.
 
-    for update in ...:
-        batches   = each learner draws its batch
-        gradients = each learner's loss and its own gradient, clipped per learner
-        shared    = their sum, or `combine(J)` where J holds one row per learner over the shared parameters
-        step      = optimiser on gradients + penalties of the parts
-        after     = learners, then parts; checkpoints are taken only here
+for update in ...:
+    batches   = each learner draws its batch
+    gradients = each learner's loss and its own gradient, clipped per learner
+    shared    = their sum, or `combine(J)` where J holds one row per learner over the shared parameters
+    step      = optimiser on gradients + penalties of the parts
+    after     = learners, then parts; checkpoints are taken only here
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.errors import Interrupted, TrainingFault
+from pellucid.optim import get_state as get_optimiser_state
+from pellucid.optim import set_state as set_optimiser_state
 from pellucid.train.learner import Combine, Learner, Part, State
 
 
@@ -108,7 +110,7 @@ class Trainer:
         parts: Sequence[Part] = (),
     ) -> None:
         self.network, self.learners, self.optimiser = network, list(learners), optimiser
-        self._named, self.names, self.parameters = dict(parameters), list(parameters), list(parameters.values())
+        self.names, self.parameters = list(parameters), list(parameters.values())
         self.combine, self.parts = combine, list(parts)
         ids = {id(p) for p in shared}
         self._shared = [i for i, p in enumerate(self.parameters) if id(p) in ids]
@@ -203,10 +205,12 @@ class Trainer:
                 parameter.grad = total
         if self.combine is not None and len(rows) > 1 and self._shared:
             flat = [
-                torch.cat([
-                    (g if (g := row[i]) is not None else torch.zeros_like(self.parameters[i])).flatten()
-                    for i in self._shared
-                ])
+                torch.cat(
+                    [
+                        (g if (g := row[i]) is not None else torch.zeros_like(self.parameters[i])).flatten()
+                        for i in self._shared
+                    ]
+                )
                 for row in rows
             ]
             g = self.combine(torch.stack(flat))
@@ -229,7 +233,7 @@ class Trainer:
         state: dict[str, Any] = {
             "update": self.update,
             "network": dict(self.network.state_dict()),
-            "optimiser": _optimiser_state(self.optimiser, self._named),
+            "optimiser": get_optimiser_state(self.optimiser),
             "learners": [learner.get_state() for learner in self.learners],
             "parts": [part.get_state() for part in self.parts],
             "history": self.history.get_state(),
@@ -239,20 +243,9 @@ class Trainer:
     def set_state(self, state: State) -> None:
         self.update = int(state["update"])
         self.network.load_state_dict(state["network"])
-        _load_optimiser_state(self.optimiser, self._named, state["optimiser"])
+        set_optimiser_state(self.optimiser, state["optimiser"])
         for learner, saved in zip(self.learners, state["learners"], strict=True):
             learner.set_state(saved)
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.set_state(saved)
         self.history.set_state(state["history"])
-
-
-def _optimiser_state(optimiser: torch.optim.Optimizer, parameters: dict[str, nn.Parameter]) -> State:
-    """State by parameter name; torch keys it by position, which a changed grouping would scramble."""
-    return {n: dict(optimiser.state[p]) for n, p in parameters.items() if p in optimiser.state}
-
-
-def _load_optimiser_state(optimiser: torch.optim.Optimizer, parameters: dict[str, nn.Parameter], state: State) -> None:
-    for name, parameter in parameters.items():
-        if name in state:
-            optimiser.state[parameter] = dict(state[name])

@@ -1,0 +1,153 @@
+"""`pellucid demo`: the whole loop on real prices; every command is shown as a user would type it, then run."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from pellucid.cli.common import show
+
+DAY = "2018-02-05"  # the volatility shock of early 2018
+WHY = "volume is revised after the close"
+
+EXAMPLE = """\
+example:
+  pellucid demo
+  pellucid demo --source planted          a simulated market: needs no extra package
+  pellucid demo --folder /tmp/tour --set train.updates=200"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", default="pellucid-demo", help="where store and pages go (default: pellucid-demo)")
+    parser.add_argument("--source", metavar="S", help="another price source, e.g. planted or my.csv")
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value of the spec")
+
+
+def run(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    tour = Tour(Path(args.folder))
+    overrides = [*args.set, *([f"data.source={args.source}"] if args.source else [])]
+    sets = [word for value in overrides for word in ("--set", value)]
+    day = [] if args.source else ["--at", DAY]
+    tour.say("A learned program, reviewed like a written one: prices in, a forecast, a risk and a trading policy out.")
+    tour.type("check", "env", "pellucid/StockTrading-v0")
+    tour.type("fit", _spec(), *sets, store=True)
+    tour.say("What does it rest on, on the day of the volatility shock?" if day else "What does it rest on?")
+    tour.type("explain", "stocks@1", *day, "--html", tour.path("explain.html"), store=True)
+    tour.say("A person knows something that the data do not: volume is revised after the close. So it must not matter.")
+    tour.type("feedback", "add", "stocks@1", "--ignore", "volume", "--because", WHY, store=True)
+    tour.type("revise", "stocks@1", "--budget", "0.1", store=True)
+    candidate = tour.candidate()
+    if candidate is None:
+        tour.say("Nothing to forbid: the program does not respond to volume beyond its noise.")
+        return 0
+    tour.say("The pull request: what changed in behaviour, row by row, against what was claimed.")
+    code = tour.type("diff", "stocks@1", candidate, "--html", tour.path("diff.html"), store=True, passing=(0, 1, 3))
+    if code == 1:
+        tour.type("reject", candidate, "--because", "a gate failed", store=True)
+        reviewed = candidate
+    else:
+        why = "volume no longer matters, within the budget"
+        tour.type("accept", candidate, "--because", why, store=True)
+        reviewed = "stocks@2"
+    tour.type("diff", "stocks@1", "stocks@1", store=True)
+    tour.type("report", reviewed, *day, "--html", tour.path("report.html"), store=True)
+    tour.say("Rolling back is exact.")
+    before = tour.fingerprint("stocks@1")
+    tour.type("rollback", "stocks", "--to", "1", "--because", "to show that it is exact", store=True)
+    same = before == tour.fingerprint("stocks")
+    print("every parameter, buffer and prediction equals version 1's, bit by bit" if same else "NOT EQUAL")
+    tour.type("log", "stocks", store=True)
+    tour.end(time.perf_counter() - started)
+    return 0 if same else 1
+
+
+def _spec() -> str:
+    """The example as a user of the repository would name it, else the copy inside the package."""
+    local = Path("examples/stocks.yaml")
+    return str(local) if local.exists() else str(files("pellucid") / "examples" / "stocks.yaml")
+
+
+class Tour:
+    """A folder of its own in which commands are shown and run.
+
+    Args:
+        folder: emptied first, if an earlier tour made it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from pellucid.core.errors import StoreError
+
+        self.folder, self.marker = folder, folder / ".tour"
+        if folder.exists() and any(folder.iterdir()) and not self.marker.exists():
+            raise StoreError(
+                f"the folder '{folder}' holds something that no demo made.",
+                where="--folder",
+                mend="name another folder",
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self.marker.touch()
+        self.times: list[tuple[str, float]] = []
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        show(Text(f"\n{text}", style="italic"))
+
+    def type(self, *words: str, store: bool = False, passing: Sequence[int] = (0,)) -> int:
+        """Show a command and run it; any other exit code ends the tour."""
+        from rich.text import Text
+
+        from pellucid.cli.main import main
+        from pellucid.core.errors import ReviewError
+
+        typed = [*words, "--store", self.path("store")] if store else list(words)
+        show(Text(f"\n$ pellucid {shlex.join(typed)}", style="bold"))
+        started = time.perf_counter()
+        code = main(typed)
+        self.times.append((words[0], time.perf_counter() - started))
+        if code not in passing:
+            raise ReviewError(
+                f"`pellucid {words[0]}` ended with exit code {code}.",
+                where="pellucid demo",
+                mend="see the message above",
+            )
+        return code
+
+    def candidate(self) -> str | None:
+        """The candidate that waits for its review."""
+        from pellucid.store.store import Store
+
+        waiting = Store(self.path("store")).candidates("stocks")
+        return waiting[-1].ref if waiting else None
+
+    def fingerprint(self, ref: str) -> str:
+        """SHA-256 over parameters, buffers and outputs on the review rows."""
+        from pellucid.nn.delta import parameters_sha
+        from pellucid.runs.artefact import load_program, load_rows
+        from pellucid.store.store import Store
+
+        store = Store(self.path("store"))
+        entry = store.resolve(ref)
+        program = load_program(store, entry)
+        parts = [parameters_sha(program.network)]
+        for name in program.tasks:
+            rows = load_rows(store, entry.manifest["blobs"][f"explained/{name}"])
+            parts.append(str(program(program.encode(rows), name).numpy().tobytes()))
+        return "".join(parts)
+
+    def end(self, seconds: float) -> None:
+        spent = ", ".join(f"{name} {value:.0f} s" for name, value in self.times if value >= 1)
+        print(f"\n{seconds:.0f} s in all ({spent})")
+        print(f"report:  {Path(self.path('report.html')).resolve().as_uri()}")
+        print(f"diff:    {Path(self.path('diff.html')).resolve().as_uri()}")
+        print(f"explain: {Path(self.path('explain.html')).resolve().as_uri()}")
