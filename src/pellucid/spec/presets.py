@@ -8,15 +8,21 @@ from typing import Any
 from pellucid.spec.loader import spec_from
 from pellucid.spec.model import Spec
 
+# Chosen on wine, digits and diabetes (seed 11) by cross-validated loss; the examples report other tables and seeds.
 TABLE: dict[str, Any] = {
     "network": {"width": 128, "depth": 3, "activation": "silu"},
-    "train": {"updates": 800, "batch": 256, "lr": 1e-3, "weight_decay": 0.05, "schedule": "cosine", "warmup": 0.05},
+    "train": {"updates": 300, "noise": 0.5, "lr": 1e-3, "weight_decay": 0.3, "schedule": "cosine", "warmup": 0.05},
 }
 ENVIRONMENT: dict[str, Any] = {
     "network": {"width": 64, "depth": 2, "activation": "tanh"},
     "train": {"updates": 3000, "lr": 3e-3, "schedule": "linear", "weight_decay": 0.0, "clip": 0.5},
 }
 PPO: dict[str, Any] = {"num_envs": 64, "steps": 32, "discount": 0.98, "gae_lambda": 0.8, "entropy": 0.0}
+
+
+# What differs for one environment. A running normaliser moves under CartPole's policy as its range widens, which cost
+# 2 of 4 tuning seeds their solution; its raw observations are well scaled as they are.
+BY_ENVIRONMENT: dict[str, dict[str, Any]] = {"CartPole-v1": {"normalise_observations": False}}
 
 
 def slug(text: str) -> str:
@@ -34,6 +40,6 @@ def table_spec(source: str, target: str, *, name: str | None = None, overrides: 
 
 def env_spec(env: str, *, name: str | None = None, overrides: tuple[str, ...] = ()) -> Spec:
     """The spec of `pellucid fit --env CartPole-v1`."""
-    task = {"kind": "control", "env": env, "ppo": PPO}
+    task = {"kind": "control", "env": env, "ppo": {**PPO, **BY_ENVIRONMENT.get(env, {})}}
     raw = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}, **ENVIRONMENT}
     return spec_from(raw, where="--env", overrides=overrides)
