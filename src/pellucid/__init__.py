@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pellucid.spec.model import Spec as Spec
     from pellucid.store.store import Store as Store
 
-__version__ = "0.1.0"
+from pellucid.core.version import __version__
 
 _ERRORS = (
     "DataError",

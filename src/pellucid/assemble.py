@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.core.errors import DataError
+from pellucid.core.errors import DataError, SpecError
 from pellucid.core.random import derive
 from pellucid.core.rows import Index, Rows
 from pellucid.core.schema import Field, Schema
 from pellucid.core.task import Task
 from pellucid.data.encoding import Encoding, Scale, identity
-from pellucid.data.prices import load_prices, schema_fields, windows
+from pellucid.data.prices import PriceTable, load_prices, schema_fields, stale_open_share, windows
 from pellucid.data.tables import read_table
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.envs.vectorise import make as make_env
@@ -38,6 +38,7 @@ from pellucid.supervised.learner import Supervised
 from pellucid.train.learner import Learner
 from pellucid.train.loop import LoopConfig, Trainer
 
+STALE = 0.05  # share of days of a year whose open repeats the last close
 TRADING = "pellucid/StockTrading-v0"
 POSITIONS = ("short", "flat", "long")  # actions 0, 1, 2 of the trading environment
 
@@ -90,7 +91,7 @@ def problem(spec: Spec, source: Any = None) -> Problem:
         trades = any(isinstance(t, ControlTask) and t.env == TRADING for t in spec.tasks.values())
         fields = schema_fields(data.window, position=trades)
         # A position decided at t earns t+1 -> t+2, so two days at least.
-        return Problem(spec, rows, fields, max(horizon, 2), data_sha=_fingerprint(rows))
+        return Problem(spec, rows, fields, max(horizon, 2), notes=_stale(table), data_sha=_fingerprint(rows))
     if isinstance(data, TableData):
         declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
         where = source if source is not None else spec.source or ""
@@ -107,6 +108,18 @@ def problem(spec: Spec, source: Any = None) -> Problem:
             data_sha=_fingerprint(read.rows),
         )
     return Problem(spec, None, ())
+
+
+def _stale(table: PriceTable) -> tuple[str, ...]:
+    """A warning when the opens are no prices that one could have traded at."""
+    worst = {year: share for year, share in stale_open_share(table).items() if share > STALE}
+    if not worst:
+        return ()
+    years = f"{min(worst)}-{max(worst)}" if len(worst) > 1 else f"{next(iter(worst))}"
+    return (
+        f"open repeats the last close on up to {max(worst.values()):.0%} of the days in {years}: "
+        "a fill at the open would trade at a price already seen; trades are filled at the next close",
+    )
 
 
 def task_name(target: str) -> str:
@@ -136,7 +149,7 @@ def _fingerprint(rows: Rows) -> str:
 # Tasks
 
 
-def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None) -> dict[str, Task]:
+def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]) -> dict[str, Task]:
     """The tasks of a problem; what a target's scale needs comes from the training part only."""
     names = tuple(f.name for f in prob.fields if f.name != "position")
     tasks: dict[str, Task] = {}
@@ -168,7 +181,7 @@ def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None)
                 options,
             )
         elif isinstance(spec, ControlTask):
-            tasks[name] = _control(name, spec, prob, names, env)
+            tasks[name] = _control(name, spec, prob, names, envs[name])
         elif spec.kind == "classify":
             classes = list(prob.classes)
             outputs = (classes[1],) if len(classes) == 2 else tuple(classes)
@@ -188,7 +201,7 @@ def declare(prob: Problem, train: Rows | None, env: VectorAdapter | None = None)
     return tasks
 
 
-def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter | None) -> Task:
+def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter) -> Task:
     options: dict[str, Any] = {"env": spec.env, "discount": spec.ppo.discount}
     if prob.rows is not None and spec.env == TRADING:
         options |= {"space": "discrete", "actions": 3, "action_names": list(POSITIONS), "cost_bps": spec.cost_bps}
@@ -196,7 +209,6 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
         return Task(
             name, "control", (*names, "position"), (*POSITIONS, "value"), "logit", "negative_reward", baselines, options
         )
-    assert env is not None
     discrete, count = action_count(env)
     actions = [f"action_{i}" for i in range(count)]
     options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
@@ -259,6 +271,7 @@ class Assembly:
     def finish(self) -> NetworkProgram:
         """The trained program; a value head's unit is known only now."""
         program = self.program
+        program.network.cpu()  # evidence, explanation and storage are on the CPU
         tasks = dict(program.tasks)
         for learner in self.learners:
             if isinstance(learner, PPO):
@@ -291,11 +304,17 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         seed: of initial weights, shuffles, actions and environments.
     """
     spec = prob.spec
+    if spec.train.device == "cuda" and not torch.cuda.is_available():
+        raise SpecError(
+            "train.device is 'cuda', but torch sees no CUDA device.",
+            where="train.device",
+            mend="use --set train.device=cpu, or install a CUDA build of torch (see CONTRIBUTING.md)",
+        )
     rows = None if prob.rows is None or train is None else prob.rows.take(train)
     envs = environments(prob, rows, seed)
     env_fields = [e.fields for e in envs.values()] if rows is None else []
     fields = prob.fields or tuple({f.name: f for group in env_fields for f in group}.values())
-    tasks = declare(prob, rows, next(iter(envs.values()), None))
+    tasks = declare(prob, rows, envs)
     if rows is None:
         encoding = Encoding(identity(fields))
     else:
@@ -312,7 +331,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         activation=spec.network.activation,
         normalise=normalise,
         seed=seed,
-    )
+    ).to(spec.train.device)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     blocks = encoding.encode(rows) if rows is not None else {}
     learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]

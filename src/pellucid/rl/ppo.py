@@ -130,7 +130,7 @@ class PPO:
     def _collect(self, network: Network) -> PPOBatch:
         if self._rollout is not None:
             # The normaliser moves only between rollouts: old and new log-probabilities see the same inputs.
-            network.observe(self._rollout.blocks)
+            network.observe({k: v.to(network.bias.device) for k, v in self._rollout.blocks.items()})
         config, env, device = self.config, self.env, network.bias.device
         if self._obs is None:
             self._obs = env.reset()
@@ -207,8 +207,9 @@ class PPO:
         order = stream(self.seed, f"ppo/{self.task.name}/shuffle", self._rollouts * self.config.epochs + epoch)
         index = torch.from_numpy(np.array_split(order.permutation(n), per_epoch)[part])
         self._next += 1
-        blocks = {k: v[index] for k, v in rollout.blocks.items()}
-        return PPOBatch(blocks, *(x[index] for x in rollout[1:]))
+        device = network.bias.device  # a restored rollout comes back on the CPU
+        blocks = {k: v[index].to(device) for k, v in rollout.blocks.items()}
+        return PPOBatch(blocks, *(x[index].to(device) for x in rollout[1:]))
 
     def _per_epoch(self, rollout: PPOBatch) -> int:
         return max(1, round(len(rollout.advantage) / self.config.minibatch))

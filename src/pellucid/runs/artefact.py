@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import pellucid
 from pellucid.adapt import restore
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.core.task import Task
+from pellucid.core.version import __version__
 from pellucid.data.encoding import Encoding
 from pellucid.nn.network import Network
 from pellucid.nn.program import NetworkProgram
@@ -107,7 +107,7 @@ def provenance(*, seed: int, data_sha: str, spec_sha: str) -> dict[str, Any]:
         "seed": seed,
         "data_sha": data_sha,
         "spec_sha": spec_sha,
-        "pellucid": pellucid.__version__,
+        "pellucid": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -182,6 +182,7 @@ class TrainSpec(Section):
     combine: Literal["sum", "upgrad"] = Field(
         default="sum", description="how the tasks' gradients are combined on the shared trunk"
     )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="networks of this size are fastest on a CPU")
     checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
 
 

@@ -66,7 +66,8 @@ class Supervised:
                 drawn = generator.standard_normal(tuple(block.shape), dtype=np.float32)
                 blocks[name] = block + self.noise * torch.from_numpy(drawn)
         self._drawn += 1
-        return SupervisedBatch(blocks, self.target[index])
+        device = next(network.parameters()).device
+        return SupervisedBatch({k: v.to(device) for k, v in blocks.items()}, self.target[index].to(device))
 
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
         z = OUTPUTS[self.task.kind].training(self.task, network(batch.blocks, self.task.name))
