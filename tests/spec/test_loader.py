@@ -169,12 +169,13 @@ def test_a_problem_in_an_overridden_section_is_the_overrides(tmp_path: Path) -> 
 
 
 def test_keywords_give_the_same_spec_as_the_file() -> None:
-    from pellucid.spec.model import TableData, TrainSpec
+    from pellucid.spec.model import NetworkSpec, TableData, TrainSpec
 
     built = build_spec(
         name="cancer",
         data=TableData(kind="table", source="breast_cancer", target="target"),
-        train=TrainSpec(updates=600, schedule="cosine"),
+        network=NetworkSpec(width=128, depth=3, activation="silu"),
+        train=TrainSpec(updates=300, noise=0.5, weight_decay=0.3, schedule="cosine", warmup=0.05),
     )
     assert built.sha() == load_spec(ROOT / "examples/table.yaml").sha()
 
