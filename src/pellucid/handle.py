@@ -5,6 +5,7 @@ Everything here delegates downwards; nothing is computed in this file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -361,18 +362,19 @@ def chosen_spec(
 ) -> tuple[Spec, Any]:
     """(spec, replacement of its source) from what the user gave."""
     if spec is not None:
-        found = (
-            spec.replace(overrides=overrides)
-            if isinstance(spec, Spec)
-            else read_spec(spec, overrides)
-        )
-        return (found if name is None else found.replace({"name": name})), data
+        found = spec.replace(overrides=overrides) if isinstance(spec, Spec) else read_spec(spec, overrides)
+        found = found if name is None else found.replace({"name": name})
+        if isinstance(data, (str, Path)) and found.data is not None:
+            # A version must find its own rows again: what was read goes into its spec.
+            folder = Path(found.folder or Path.cwd())
+            return found.replace({"data.source": os.path.relpath(Path(data).resolve(), folder)}).within(folder), None
+        return found, data
     if env is not None:
         return env_spec(env, name=name, overrides=overrides), None
     if data is None or target is None:
         raise SpecError("there is nothing to learn.", where="fit(...)", mend="give a spec, or data and target, or env")
     if isinstance(data, (str, Path)):
-        return table_spec(str(data), target, name=name, overrides=overrides), None
+        return table_spec(str(data), target, name=name, overrides=overrides).within(Path.cwd()), None
     return table_spec("dataframe", target, name=name or "table", overrides=overrides), data
 
 

@@ -395,5 +395,4 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
 
 def _folder(spec: Spec, store: Store) -> str | None:
     """Where relative sources start, seen from the store, so that both can be moved together."""
-    folder = spec._folder
-    return None if folder is None else os.path.relpath(folder, store.root.parent)
+    return None if spec.folder is None else os.path.relpath(spec.folder, store.root.parent)

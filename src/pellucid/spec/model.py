@@ -271,6 +271,11 @@ class Spec(Section):
         is_file = source.lower().endswith(FILE_SUFFIXES) or "/" in source
         return str(self._folder / source) if is_file and self._folder else source
 
+    @property
+    def folder(self) -> Path | None:
+        """Where a relative source starts; None when the spec came from no file."""
+        return self._folder
+
     def within(self, folder: Path | None) -> Spec:
         """This spec, read from a file in `folder`."""
         copy = self.model_copy()
