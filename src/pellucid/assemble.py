@@ -335,7 +335,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     blocks = encoding.encode(rows) if rows is not None else {}
     learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
-    return Assembly(program, *_trainer(spec, network, learners), learners)
+    return Assembly(program, *_trainer(spec, network, learners, seed), learners)
 
 
 def _normalises(spec: Spec) -> bool:
@@ -391,7 +391,9 @@ def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.
     return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
 
 
-def _trainer(spec: Spec, network: Network, learners: Sequence[Learner]) -> tuple[Trainer, LoopConfig, Schedule]:
+def _trainer(
+    spec: Spec, network: Network, learners: Sequence[Learner], seed: int
+) -> tuple[Trainer, LoopConfig, Schedule]:
     train = spec.train
     parameters = dict(network.named_parameters())
     optimiser = build_optimiser(train.optimiser, parameters, lr=train.lr, weight_decay=train.weight_decay)
@@ -399,5 +401,5 @@ def _trainer(spec: Spec, network: Network, learners: Sequence[Learner]) -> tuple
         network, learners, optimiser, parameters, shared=network.shared(), combine=COMBINES[train.combine]
     )
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
-    config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every)
+    config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every, seed)
     return trainer, config, Schedule(train.schedule, train.updates, train.warmup)

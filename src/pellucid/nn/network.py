@@ -18,9 +18,12 @@ from pellucid.core.random import derive
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
 
+TORCHS_OWN = ("apply", "buffers", "modules", "parameters", "version")  # `_apply` is an attribute of every module
+
+
 def safe(name: str) -> str:
     """A field's or task's name as a key that `nn.ModuleDict` accepts (it refuses dots and its own attributes)."""
-    return "_" + name.replace("_", "__").replace(".", "_d")
+    return "_" + name.replace("_", "__").replace(".", "_d") + ("_e" if name in TORCHS_OWN else "")
 
 
 class FieldEncoder(nn.Module):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.assemble import Assembly
-from pellucid.core.errors import DataError, UnknownVersion
+from pellucid.core.errors import DataError, Interrupted
 from pellucid.core.task import Task
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs import statefile
@@ -39,13 +39,7 @@ class Run:
     def __init__(self, folder: Path, identity: dict[str, Any], *, resume: bool, reporter: Reporter) -> None:
         self.folder, self.reporter = folder, reporter
         marker = folder / "run.json"
-        if resume:
-            if not marker.exists():
-                raise UnknownVersion(
-                    f"there is no unfinished run of '{folder.name}' to resume.",
-                    where=str(folder),
-                    mend="run the command without --resume",
-                )
+        if resume and marker.exists():
             found = json.loads(marker.read_text())
             changed = [key for key in identity if found.get(key) != identity[key]]
             if changed:
@@ -57,6 +51,8 @@ class Run:
         else:
             if marker.exists():
                 reporter.note("an unfinished run was discarded (keep it with --resume)")
+            elif resume:  # killed before it began, or after its last line: the same command is right in every case
+                reporter.note(f"there is no unfinished run of '{folder.name}': it starts from the beginning")
             shutil.rmtree(folder, ignore_errors=True)
             make_folder(folder)
             write_atomic(marker, json.dumps(identity, sort_keys=True).encode())
@@ -97,21 +93,28 @@ class Run:
 
         with interruptible() as stop:
             history = trainer.run(config, Hooks(assembly.schedule, save, progress, stop))
-        program = assembly.finish()
-        program.network.eval()
-        statefile.save(
-            done,
-            {
-                "network": dict(program.network.state_dict()),
-                "tasks": [task.to_json() for task in program.tasks.values()],
-                "curves": history.curves,
-            },
-        )
+            program = assembly.finish()
+            program.network.eval()
+            statefile.save(
+                done,
+                {
+                    "network": dict(program.network.state_dict()),
+                    "tasks": [task.to_json() for task in program.tasks.values()],
+                    "curves": history.curves,
+                },
+            )
+            if stop():  # asked for during the last update, or while this was written
+                raise interrupted(f"interrupted after '{stage}'")
         return program, history.curves
 
     def finish(self) -> None:
         """The run is stored as a version: its folder is not needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def interrupted(what: str) -> Interrupted:
+    """Ctrl-C between two updates or stages."""
+    return Interrupted(f"{what}; finished stages are kept.", where="fit", mend="run the same command with --resume")
 
 
 def _short(metrics: dict[str, dict[str, float]]) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.core.errors import Interrupted, TrainingFault
+from pellucid.core.errors import EnvironmentFault, Interrupted, TrainingFault
 from pellucid.optim import get_state as get_optimiser_state
 from pellucid.optim import set_state as set_optimiser_state
-from pellucid.train.learner import Combine, Learner, Part, State
+from pellucid.train.learner import Batch, Combine, Learner, Part, State
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,14 @@ class LoopConfig:
         clip: largest norm of one learner's gradient; None for no clipping.
         weights: one factor per learner, in order; empty for ones.
         checkpoint_every: updates between checkpoints.
+        seed: of the run, named when it fails.
     """
 
     updates: int
     clip: float | None = 1.0
     weights: tuple[float, ...] = ()
     checkpoint_every: int = 100
+    seed: int = 0
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Hooks:
 
     Args:
         schedule: update -> factor on the learning rate.
-        save: receives the complete state at a checkpoint.
+        save: receives the complete state at a checkpoint; its tensors are live, so write or copy them at once.
         progress: receives (update, metrics by task) after every update.
         stop: asked after every update; True ends the run with a checkpoint and `Interrupted`.
     """
@@ -132,20 +134,26 @@ class Trainer:
             self.update += 1
             last = self.update == config.updates
             stopping = hooks.stop is not None and not last and hooks.stop()
-            if hooks.save is not None and (last or stopping or self.update % config.checkpoint_every == 0):
-                hooks.save(self.get_state())
+            if last or stopping or self.update % config.checkpoint_every == 0:
+                self._require_finite(config)
+                if hooks.save is not None:
+                    hooks.save(self.get_state())
             if hooks.progress is not None:
                 hooks.progress(self.update, metrics)
             if stopping:
-                raise Interrupted(
-                    f"interrupted after update {self.update} of {config.updates}; a checkpoint is written.",
-                    where="training loop",
-                    mend="run the same command with --resume",
-                )
+                raise self._interrupted(config, hooks.save is not None)
         return self.history
 
+    def _interrupted(self, config: LoopConfig, saved: bool) -> Interrupted:
+        return Interrupted(
+            f"interrupted after update {self.update} of {config.updates}; "
+            + ("a checkpoint is written." if saved else "nothing is kept."),
+            where="training loop",
+            mend="run the same command with --resume" if saved else "run the same command again",
+        )
+
     def _step(self, config: LoopConfig) -> dict[str, dict[str, float]]:
-        batches = [learner.next_batch(self.network) for learner in self.learners]
+        batches = [self._draw(learner) for learner in self.learners]
         metrics: dict[str, dict[str, float]] = {}
 
         def evaluate() -> float:
@@ -158,7 +166,7 @@ class Trainer:
                 value, logged = learner.loss(self.network, batch)
                 # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
                 grads = torch.autograd.grad(value, self.parameters, allow_unused=True)
-                rows.append(self._checked(learner.task.name, value, list(grads), weight, config.clip))
+                rows.append(self._checked(learner.task.name, value, list(grads), weight, config))
                 found = {k: float(v) for k, v in logged.items()}
                 metrics[learner.task.name] = {"loss": float(value.detach()), **found}
                 total += weight * float(value.detach())
@@ -174,8 +182,27 @@ class Trainer:
             part.after_step(self.update)
         return metrics
 
+    def _draw(self, learner: Learner) -> Batch | None:
+        """The learner's next batch; an environment that fails says at which update."""
+        try:
+            return learner.next_batch(self.network)
+        except EnvironmentFault as error:
+            where = f"{error.where}; update {self.update}, learner of '{learner.task.name}'"
+            raise EnvironmentFault(error.what, where=where, mend=error.mend) from error
+
+    def _require_finite(self, config: LoopConfig) -> None:
+        """Weights and buffers, before they are kept: a good checkpoint is never replaced by a bad one."""
+        state = dict(self.network.state_dict()) | dict(zip(self.names, self.parameters, strict=True))
+        bad = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+        if bad:
+            raise TrainingFault(
+                f"'{bad[0]}' is not finite after update {self.update - 1}.",
+                where=f"update {self.update - 1}, seed {config.seed}",
+                mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
+            )
+
     def _checked(
-        self, task: str, value: Tensor, grads: list[Tensor | None], weight: float, clip: float | None
+        self, task: str, value: Tensor, grads: list[Tensor | None], weight: float, config: LoopConfig
     ) -> list[Tensor | None]:
         """Refuse what is not finite, naming it; clip; weigh."""
         norms = [g.norm() for g in grads if g is not None]
@@ -186,10 +213,10 @@ class Trainer:
             raise TrainingFault(
                 f"task '{task}': {what} is not finite at update {self.update}"
                 + (f" (first in '{bad[0]}')." if bad else "."),
-                where=f"update {self.update}, learner of '{task}'",
-                mend="the last checkpoint is intact: lower the learning rate, or look for extreme inputs",
+                where=f"update {self.update}, learner of '{task}', seed {config.seed}",
+                mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
-        scale = weight
+        scale, clip = weight, config.clip
         if clip is not None and norm > clip:
             scale *= clip / (norm + 1e-12)
         return [None if g is None else g * scale for g in grads]
