@@ -84,13 +84,21 @@ def diff(base: Side, candidate: Side, config: DiffConfig | None = None) -> dict[
         tasks.append(_task(base, candidate, name, joined[clean].reset_index(drop=True), config))
     for gone in sorted(set(base.outputs) ^ set(candidate.outputs)):
         notes.append(f"task '{gone}' exists on one side only and is not compared")
+    for name in common:
+        for what, a, b in _declared(base.tasks[name], candidate.tasks[name]):
+            if lost := [v for v in a if v not in b]:
+                notes.append(f"task '{name}': {what} {_names(lost)} in {base.ref} only")
+            if new := [v for v in b if v not in a]:
+                notes.append(f"task '{name}': {what} {_names(new)} in {candidate.ref} only")
     if contaminated:
         notes.append(
             f"contaminated: {contaminated} review rows were touched by the training of one side"
             + ("; no clean row is left for some task." if unread else " and are left out.")
         )
     gates = check_gates(config.claim or {}, candidate.measured, tasks)
-    verdict = conclude(tasks, gates) if not unread else "undecided"
+    verdict = conclude(tasks, gates)
+    if unread and verdict != "worse":
+        verdict = "undecided"
     return {
         **head,
         "contaminated": contaminated,
@@ -99,6 +107,16 @@ def diff(base: Side, candidate: Side, config: DiffConfig | None = None) -> dict[
         "gates": gates,
         "verdict": verdict,
     }
+
+
+def _declared(a: Task, b: Task) -> list[tuple[str, list[str], list[str]]]:
+    """What two tasks of one name may differ in: (what, of the base, of the candidate)."""
+    first, second = ([str(c) for c in task.options.get("classes", ())] for task in (a, b))
+    return [("input", list(a.inputs), list(b.inputs)), ("class", first, second)]
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def conclude(tasks: list[dict[str, Any]], gates: list[dict[str, Any]]) -> str:
@@ -148,7 +166,7 @@ def join(base: pd.DataFrame, candidate: pd.DataFrame, task: str, notes: list[str
         notes.append(f"task '{task}': {missing} rows stand on one side only and are left out")
     if "y_a" in joined and "y_b" in joined:
         a, b = joined["y_a"].to_numpy(), joined["y_b"].to_numpy()
-        same = (a == b) | (pd.isna(a) & pd.isna(b))
+        same = (a == b) | pd.isna(a) | pd.isna(b)  # a label that came later is no other label
         if not same.all():
             raise DataError(
                 f"{int((~same).sum())} rows of '{task}' have another target on the other side, "

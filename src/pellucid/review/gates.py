@@ -4,7 +4,7 @@ A claim says what is meant to change, what must be kept, and what it may cost:
 
     {"changes": [{"field": "volume", "task": "risk", "reduce": 0.8}],
      "keeps":   [{"correlation": 0.95, "spread": 0.5}],
-     "budget":  {"risk": 0.02},
+     "budget":  {"risk": {"loss": 0.02, "unit": "% of the loss", "scale": 300.0}},
      "control": 0.25}
 
 `measured` was computed on the review rows when the revision was proposed (see `runs.revise`); the gates only compare.
@@ -53,31 +53,27 @@ def _effect_gate(change: Mapping[str, Any], found: Mapping[str, Any]) -> Gate:
 
 
 def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) -> list[Gate]:
-    gates = []
+    """Correlation and spread of the outputs that the base varies with the field held fixed."""
     wanted, spread = float(keep["correlation"]), float(keep["spread"])
-    worst = min(found["held_fixed"], key=lambda o: -1.0 if o["correlation"] is None else o["correlation"])
+    same = f"{task}: outputs with {found['field']} held fixed", "keep", f"correlation at least {wanted:.2f}"
+    wide = (
+        f"{task}: no collapse to a constant with {found['field']} held fixed",
+        "keep",
+        f"spread at least {spread:.0%} of the base's",
+    )
+    varied = [output for output in found["held_fixed"] if output["spread"] is not None]
+    if not varied:
+        constant = "the base itself is constant there"
+        return [_gate(*same, constant, None), _gate(*wide, constant, None)]
+    worst = min(varied, key=lambda o: -1.0 if o["correlation"] is None else o["correlation"])
+    narrow = min(varied, key=lambda o: o["spread"])
     correlation = worst["correlation"]
     shown = "constant" if correlation is None else f"{correlation:.3f}"
-    gates.append(
-        _gate(
-            f"{task}: outputs with {found['field']} held fixed",
-            "keep",
-            f"correlation at least {wanted:.2f}",
-            f"{shown} (lowest: {worst['name']})",
-            correlation is not None and correlation >= wanted,
-        )
-    )
-    narrow = min(found["held_fixed"], key=lambda o: o["spread"])
-    gates.append(
-        _gate(
-            f"{task}: no collapse to a constant with {found['field']} held fixed",
-            "keep",
-            f"spread at least {spread:.0%} of the base's",
-            f"{narrow['spread']:.0%} (lowest: {narrow['name']})",
-            narrow["spread"] >= spread,
-        )
-    )
-    return gates
+    kept = correlation is not None and correlation >= wanted
+    return [
+        _gate(*same, f"{shown} (lowest: {worst['name']})", kept),
+        _gate(*wide, f"{narrow['spread']:.0%} (lowest: {narrow['name']})", narrow["spread"] >= spread),
+    ]
 
 
 def _control_gate(change: Mapping[str, Any], limit: float, found: Mapping[str, Any]) -> Gate:

@@ -53,7 +53,6 @@ def side(store: Store, entry: Entry) -> Side:
     if "touched" in blobs:
         touched = frozenset(store.blobs.get_table(blobs["touched"])["key"])
     return Side(
-        # The candidate's own name whatever became of it later: the same two versions give the same bytes for ever.
         entry.ref,
         entry.sha,
         tasks,

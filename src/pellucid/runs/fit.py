@@ -7,6 +7,7 @@ attributions and background -> propose; a first version is accepted at once, a l
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -32,6 +33,7 @@ from pellucid.spec.model import Spec
 from pellucid.store.store import Store
 
 ATTRIBUTED = 16  # review rows whose attributions every version keeps
+DISCRETE = 3  # equal rows before a typical review row, from which on equal rows are different cases
 CONTROLS = {"planted market": ("planted", True), "random walk": ("random_walk", False)}
 
 
@@ -51,6 +53,7 @@ class Split:
     train: Index
     review: Index
     folds: list[Fold]
+    notes: tuple[str, ...] = ()
 
 
 def split(prob: Problem, store: Store) -> Split:
@@ -60,6 +63,7 @@ def split(prob: Problem, store: Store) -> Split:
     ordered = rows.times is not None
     labels = _labels(prob)
     frozen = store.review_keys(spec.name) if spec.name in store.names() else None
+    notes: list[str] = []
     if frozen is None:
         n = len(rows) if not ordered else len(rows) - prob.purge  # the last labels are not there yet
         part = review_split(
@@ -72,23 +76,33 @@ def split(prob: Problem, store: Store) -> Split:
             seed=spec.seed,
         )
         review, train = part.test, part.train
-        train = train[~_alike(rows, train, rows.keys[review])]
+        frozen = tuple(str(key) for key in rows.keys[review])
     else:
         mine = np.isin(rows.keys, np.asarray(frozen, dtype=np.str_))
-        review = np.flatnonzero(mine)
+        review, train = np.flatnonzero(mine), np.flatnonzero(~mine)
         if not len(review):
             raise DataError(
                 f"none of the {len(frozen)} review rows of '{spec.name}' is in these data.",
                 where="frozen review set",
                 mend="fit these data under another name, or restore the rows (and the id column) that were reviewed",
             )
-        train = np.flatnonzero(~mine)
-        train = train[~_alike(rows, train, np.asarray(frozen, dtype=np.str_))]
         if ordered:
-            # A label may reach into the review rows from either side; what follows them is new data and welcome.
-            near = touched(review, prob.purge + 1, len(rows))
-            train = np.setdiff1d(train, near)
-            train = train[train < review[0]]  # folds and policies need consecutive days
+            # A label may reach into the review rows; folds and policies need consecutive days, so what follows waits.
+            later = train[train > review[-1] + prob.purge]
+            train = np.setdiff1d(train[train < review[0]], touched(review, prob.purge + 1, len(rows)))
+            if len(later):
+                notes.append(f"{len(later)} rows after the frozen review rows are not used")
+    if not ordered and getattr(spec.data, "id", None) is None:
+        copies = alike(rows.keys[train], frozen)
+        train = train[~copies]
+        if copies.any():
+            notes.append(f"{int(copies.sum())} copies of review rows are kept out of training")
+    if not len(train):
+        raise DataError(
+            f"no row is left to train on beside the {len(review)} review rows of '{spec.name}'.",
+            where="frozen review set",
+            mend="give more rows, or fit these data under another name",
+        )
     count = spec.evidence.folds
     if ordered:
         folds = walk_forward(len(train), folds=count, purge=prob.purge)
@@ -96,15 +110,20 @@ def split(prob: Problem, store: Store) -> Split:
         folds = stratified_folds(
             labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed
         )
-    return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds])
+    return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds], tuple(notes))
 
 
-def _alike(rows: Rows, index: Index, review: Any) -> Any:
-    """Which rows are copies of a review row: content keys of equal rows differ only in their `#k`."""
-    if rows.times is not None:
-        return np.zeros(len(index), dtype=bool)
-    held = {str(key).partition("#")[0] for key in review}
-    return np.asarray([str(key).partition("#")[0] in held for key in rows.keys[index]], dtype=bool)
+def alike(keys: Any, review: Sequence[str]) -> Any:
+    """Which content keys are those of copies of a review row: equal rows differ only in their `#k`.
+
+    When a typical review row has three equal rows before it, the table has few distinct rows: equal rows are then
+    different cases, and leaving all of them out would leave out whatever is frequent.
+    """
+    parts = [key.partition("#") for key in review]
+    if float(np.median([int(number or 0) for _, _, number in parts])) >= DISCRETE:
+        return np.zeros(len(keys), dtype=bool)
+    held = {content for content, _, _ in parts}
+    return np.asarray([str(key).partition("#")[0] in held for key in keys], dtype=bool)
 
 
 def _labels(prob: Problem) -> Any:
@@ -159,6 +178,8 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     rows, spec = prob.rows, prob.spec
     assert rows is not None
     parts = split(prob, store)
+    for note in parts.notes:
+        run.reporter.note(note)
     results = []
     for i, fold in enumerate(parts.folds):
         seed = derive(spec.seed, "fold", i)
@@ -180,7 +201,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": list(prob.notes),
+        "notes": [*prob.notes, *parts.notes],
         "review": _described(review),
         "parameters": program.parameter_count(),
     }
@@ -367,7 +388,7 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
         "provenance": provenance(seed=spec.seed, data_sha=prob.data_sha, spec_sha=spec.sha()),
     }
     head = store.head(spec.name) if spec.name in store.names() else None
-    if head is not None and head.manifest == manifest:
+    if head is not None and _same(head.manifest, manifest):
         return Fitted(head.ref, version.evidence, True)
     if head is None:
         # Keys of the review rows, or of the held-out episodes, are frozen before anything can be compared on them.
@@ -391,6 +412,14 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
         return Fitted(candidate, version.evidence, False)
     ref = store.accept(candidate, reviewer=author, because="first version: its parent is the best honest baseline")
     return Fitted(ref, version.evidence, True)
+
+
+def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Equal but for the evidence, which counts the trials."""
+    strip: list[dict[str, Any]] = [
+        {**m, "blobs": {k: v for k, v in m["blobs"].items() if k != "evidence"}} for m in (a, b)
+    ]
+    return strip[0] == strip[1]
 
 
 def _folder(spec: Spec, store: Store) -> str | None:

@@ -26,6 +26,7 @@ from pellucid.review.diff import correlation
 
 FLOOR = 0.01  # standard deviations of the output: a smaller effect is nothing to forbid
 DRAWS = 16
+CONSTANT = 1e-6  # a smaller spread of outputs in the training space is rounding
 Floats = npt.NDArray[np.float64]
 
 
@@ -93,12 +94,10 @@ def held_fixed(program: NetworkProgram, rows: Rows, task: str, field: str, block
 
 
 def compare_fixed(names: tuple[str, ...], base: Floats, candidate: Floats) -> list[dict[str, Any]]:
-    """Per output: correlation and share of the spread, with the field held fixed."""
-    return [
-        {
-            "name": name,
-            "correlation": correlation(base[:, j], candidate[:, j]),
-            "spread": float(candidate[:, j].std() / max(float(base[:, j].std()), 1e-12)),
-        }
-        for j, name in enumerate(names)
-    ]
+    """Per output: correlation and share of the spread, with the field held fixed; no spread beside a constant base."""
+    found = []
+    for j, name in enumerate(names):
+        a, b = base[:, j], candidate[:, j]
+        spread = float(b.std() / a.std()) if a.std() > CONSTANT else None
+        found.append({"name": name, "correlation": correlation(a, b), "spread": spread})
+    return found

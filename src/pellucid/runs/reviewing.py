@@ -10,20 +10,22 @@ from pellucid.store.store import Store
 
 
 def accept(
-    store: Store, candidate: str, *, because: str, reviewer: str | None = None, override: bool = False
+    store: Store, candidate: str, *, because: str = "", reviewer: str | None = None, override: bool = False
 ) -> tuple[str, str]:
     """Make a candidate the next version. Returns (reference, verdict of the reviewed diff).
 
-    A candidate that was never diffed is diffed now. An undecided verdict is a person's to decide; a failed gate
-    needs `override`, and the history says so.
+    A candidate that was never diffed is diffed now. An undecided verdict is a person's to decide, with a reason; a
+    failed gate needs `override`, and the history says so.
 
+    Args:
+        because: why; may be left out when the verdict is better or equivalent.
     Raises:
-        ReviewError: a gate failed and `override` is not set.
+        ReviewError: a gate failed and `override` is not set, or a reason is missing.
         StaleRevision: the head moved since the candidate was proposed.
     """
     entry = store.resolve(candidate)
     if entry.parent is None:
-        return store.accept(candidate, reviewer=reviewer, because=because), "a first version"
+        return store.accept(candidate, reviewer=reviewer, because=because or "a first version"), "a first version"
     if entry.diff is None:
         diff_versions(store, entry.parent, candidate)
         entry = store.resolve(candidate)
@@ -37,5 +39,8 @@ def accept(
             where=f"diff {entry.parent} {candidate}",
             mend=f"pellucid reject {candidate} --because ..., or accept with --override-gates and a reason",
         )
-    reason = f"{because} (gates overridden: {'; '.join(failed) or 'worse'})" if override and failed else because
-    return store.accept(candidate, reviewer=reviewer, because=reason, diff=entry.diff), str(found["verdict"])
+    verdict = str(found["verdict"])
+    reason = because or (f"reviewed: {verdict}" if verdict in ("better", "equivalent") else "")
+    if reason and (failed or verdict == "worse"):
+        reason = f"{reason} (overridden: {'; '.join(failed) or 'worse'})"
+    return store.accept(candidate, reviewer=reviewer, because=reason, diff=entry.diff), verdict

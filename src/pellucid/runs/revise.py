@@ -17,7 +17,7 @@ import torch
 from pellucid.adapt import build as build_delta
 from pellucid.adapt import fit_rank
 from pellucid.assemble import Problem, problem, training_target
-from pellucid.core.errors import ReviewError, nearest
+from pellucid.core.errors import DataError, ReviewError, nearest
 from pellucid.core.random import derive
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
@@ -114,6 +114,12 @@ def revise(
             mend=nearest(config.method, METHODS) or "use one of these",
         )
     entry = store.resolve(ref)
+    if entry.number is None:
+        raise ReviewError(
+            f"'{entry.ref}' is no version yet, so nothing can be proposed on top of it.",
+            where="revise",
+            mend=f"accept or reject it first, or revise {entry.parent or entry.name}",
+        )
     records = [r for r in store.feedback(entry.name, open_only=True) if r.kind == "ignore"]
     if not records:
         raise ReviewError(
@@ -162,9 +168,9 @@ def _revise(
     explained = describe_rows(corrected, _review_rows(ground), ground.background)
     kept: dict[str, str] = {k: blobs[k] for k in ("touched", "trained") if k in blobs}
     kept["measured"] = store.blobs.put_json(measured)
-    new = keep_version(
-        store, corrected, spec, outputs, ground.background, explained, store.blobs.get_json(blobs["evidence"]), kept
-    )
+    evidence = store.blobs.get_json(blobs["evidence"])
+    evidence["notes"] = [*evidence["notes"], f"the folds are those of {entry.ref}: what changed since is in the diff"]
+    new = keep_version(store, corrected, spec, outputs, ground.background, explained, evidence, kept)
     total, count = base.parameter_count(), delta.count()
     share = {"touched": count, "total": total, "share": count / total, "bytes": 4 * count}
     manifest = {
@@ -203,6 +209,13 @@ def _ground(store: Store, entry: Entry, spec: Spec, base: NetworkProgram, source
     frozen = np.asarray(store.review_keys(entry.name) or (), dtype=np.str_)
     train = prob.rows.take(np.isin(prob.rows.keys, trained))
     review = prob.rows.take(np.isin(prob.rows.keys, frozen))
+    for what, found, wanted in (("trained on", train, trained), ("reviewed on", review, frozen)):
+        if len(found) < 2:
+            raise DataError(
+                f"{len(found)} of the {len(wanted)} rows that '{entry.name}' was {what} are in these data.",
+                where=f"revise '{entry.ref}'",
+                mend="give the data of its fit, or fit again first",
+            )
 
     def states(rows: Rows) -> dict[str, Rows]:
         return {n: visited(base, t, rows) if trades(t) else rows for n, t in base.tasks.items()}
