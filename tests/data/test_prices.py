@@ -160,7 +160,7 @@ def test_every_problem_of_a_file_at_once(tmp_path: Path) -> None:
     for part in (
         "9 problems",
         "line 3: '2020-01-xx' is not a date",
-        "line 4: close '' is missing",
+        "line 4: close is missing",
         "line 5: 2020-01-03 comes after 2020-01-06",
         "line 6: 2020-01-06 repeats line 4",
         "line 6: close '-4' is not positive",
@@ -193,11 +193,14 @@ def test_files_that_are_no_price_files(tmp_path: Path, content: str, match: str)
 def test_more_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
     (tmp_path / "latin.csv").write_bytes(b"Date,Open\n2020-01-02,\xe9\n")
-    for name in ("bad.parquet", "latin.csv"):
-        with pytest.raises(DataError, match="cannot be read"):
+    for name, match in (("bad.parquet", "cannot be read"), ("latin.csv", "byte 0xe9 in line 2 is not UTF-8")):
+        with pytest.raises(DataError, match=match) as caught:
             load_prices(tmp_path / name)
-    with pytest.raises(DataError, match="no price file"):
+        assert caught.value.where == str(tmp_path / name)
+    with pytest.raises(DataError, match="a folder, not a file"):
         load_prices(tmp_path)
+    with pytest.raises(DataError, match=r"(?s)no such file.*did you mean 'bad.parquet'"):
+        load_prices(tmp_path / "bda.parquet")
 
 
 def test_nearest_names_are_given(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_bad_values_are_named_with_their_row() -> None:
         (b"a,\n1,2\n", "column 2 has no name"),
         (b"a,b\n1,2\n1,2,3\n", "line 3"),
         (b"a,b\n1,2,3\n1,2,3\n", "more cells than the 2 columns"),
-        (b"a,b\n\xff\xfe,2\n", "cannot be read"),
+        (b"a,b\n\xff\xfe,2\n", "byte 0xff in line 2 is not UTF-8"),
         (b"a,b\n1,inf\n2,3\n", "'b' is infinite in row 1"),
         (b'a,b\n1,"2\n', "cannot be read"),
     ],

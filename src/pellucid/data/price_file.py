@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.core.errors import DataError, nearest, require
+from pellucid.data.unreadable import unreadable
 
 Array = npt.NDArray[np.float64]
 
@@ -25,7 +26,7 @@ def read_file(path: Path) -> pd.DataFrame:
         DataError: the file is empty, cannot be read or is wrong.
     """
     if path.stat().st_size == 0:
-        raise DataError(f"the file '{path}' is empty.", where="load_prices(source)", mend="give a file with rows")
+        raise DataError("the file is empty.", where=str(path), mend="give a header line and a row for every day")
     parquet = path.suffix.lower() in (".parquet", ".pq")
     if parquet:
         require("pyarrow", extra="parquet", purpose="reading Parquet")
@@ -36,12 +37,7 @@ def read_file(path: Path) -> pd.DataFrame:
         else:
             raw = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
     except (ValueError, OSError, pd.errors.ParserError) as error:  # UnicodeDecodeError, ArrowInvalid: ValueErrors
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"the file '{path}' cannot be read: {reason}",
-            where="load_prices(source)",
-            mend="give a comma-separated UTF-8 text file with a header, or a Parquet file",
-        ) from error
+        raise unreadable(path, error) from error
     return check_frame(raw, str(path), by_line=not parquet)
 
 
@@ -71,7 +67,7 @@ def check_frame(raw: pd.DataFrame, where: str, *, by_line: bool) -> pd.DataFrame
     if by_line:
         frame, text = frame[(text != "").any(axis=1)], text[(text != "").any(axis=1)]  # blank lines
     if not len(frame):
-        raise DataError("there are no rows below the header.", where=where, mend="give a file with rows")
+        raise DataError("there are no rows below the header.", where=where, mend="give a row for every day")
 
     dates = _dates(frame["date"], text["date"])
     line = (lambda i: f"line {text.index[i] + 2}") if by_line else (lambda i: f"row {text['date'].iloc[i][:10]}")
@@ -81,8 +77,9 @@ def check_frame(raw: pd.DataFrame, where: str, *, by_line: bool) -> pd.DataFrame
         problems.sort(key=lambda problem: problem[0])
         shown = [message for _, message in problems[:_SHOWN]]
         more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        one = len(problems) == 1
         raise DataError(
-            f"{len(problems)} problem{'s' * (len(problems) > 1)}:\n    " + "\n    ".join(shown + more),
+            f"{shown[0]}." if one else f"{len(problems)} problems:\n    " + "\n    ".join(shown + more),
             where=where,
             mend="correct or remove these rows; dates as YYYY-MM-DD, oldest first, one row a day",
         )
@@ -130,7 +127,8 @@ def _value_problems(values: Array, text: pd.DataFrame, line: Callable[[int], str
                 kind = "negative" if name == "volume" else "not positive"
             else:
                 kind = "missing" if shown.lower() in ("", "nan", "none", "<na>") else "not a finite number"
-            problems.append((i, f"{line(i)}: {name} '{shown}' is {kind}"))
+            what = name if kind == "missing" else f"{name} '{shown}'"
+            problems.append((i, f"{line(i)}: {what} is {kind}"))
     high, low = values[:, COLUMNS.index("high")], values[:, COLUMNS.index("low")]
     with np.errstate(invalid="ignore"):
         crossed = np.flatnonzero(high < low).tolist()

@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pellucid.core.errors import DataError, nearest, require
+from pellucid.core.errors import DataError, require
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 from pellucid.data.price_file import check_frame, read_file
+from pellucid.data.unreadable import missing_file
 
 Array = npt.NDArray[np.float64]
 
@@ -72,8 +73,7 @@ def load_prices(source: str | Path, *, start: str | None = None, end: str | None
     else:
         path = Path(source)
         if not path.is_file():
-            hint = nearest(str(path), NAMED) or f"give a file, or one of {', '.join(NAMED)}"
-            raise DataError(f"no price file '{path}'.", where="load_prices(source)", mend=hint)
+            raise missing_file(path, "market", NAMED)
         table = PriceTable(path.stem.upper(), read_file(path))
     return _between(table, start, end, str(source))
 
@@ -172,8 +172,13 @@ def _known_volume(volume: Array) -> Array:
 def _check_lengths(table: PriceTable, window: int, scale_days: int, horizon: int) -> None:
     where = f"windows(window={window}, scale_days={scale_days}, horizon={horizon}) of {table.asset}"
     if min(window, horizon) < 1 or scale_days < 2 or window > scale_days:
+        wrong = (
+            f"window {window} is longer than scale_days {scale_days}"
+            if window > scale_days
+            else "a length is too small"
+        )
         raise DataError(
-            "window and horizon must be at least 1, scale_days at least 2 and at least window.",
+            f"{wrong}: window and horizon are at least 1, scale_days at least 2 and at least window.",
             where=where,
             mend="choose, for example, window=20, scale_days=250, horizon=5",
         )

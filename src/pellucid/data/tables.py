@@ -21,6 +21,7 @@ from pellucid.core.errors import DataError, SchemaError, nearest
 from pellucid.core.rows import Rows, content_keys
 from pellucid.core.schema import Field
 from pellucid.data.cells import Column, column, infer
+from pellucid.data.unreadable import missing_file, unreadable
 
 SKLEARN = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 TARGET = "target"  # the name of the one target in Rows.targets
@@ -237,14 +238,7 @@ def _sklearn(name: str) -> tuple[pd.DataFrame, list[str]]:
 
 def _file(path: Path) -> tuple[pd.DataFrame, list[str]]:
     if not path.is_file():
-        here = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise DataError(
-            f"there is no such file, nor a table of that name ({', '.join(SKLEARN)})."
-            if not path.exists()
-            else "this is no file.",
-            where=str(path),
-            mend=nearest(path.name, [*here, *SKLEARN]) or "give the path of a CSV, TSV or Parquet file",
-        )
+        raise missing_file(path, "table", SKLEARN)
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return _parquet(path)
@@ -252,12 +246,7 @@ def _file(path: Path) -> tuple[pd.DataFrame, list[str]]:
     except (OSError, UnicodeError, ValueError, csv.Error) as error:
         if isinstance(error, DataError):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"the file cannot be read: {reason}.",
-            where=str(path),
-            mend="give a CSV or TSV file in UTF-8, or a Parquet file",
-        ) from None
+        raise unreadable(path, error) from None
 
 
 def _parquet(path: Path) -> tuple[pd.DataFrame, list[str]]:
