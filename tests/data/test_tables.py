@@ -217,7 +217,7 @@ def test_missing_files_and_broken_parquet(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_table("brest_cancer", "target")
     assert caught.value.mend == "did you mean 'breast_cancer'?"
-    with pytest.raises(DataError, match="no file"):
+    with pytest.raises(DataError, match="a folder"):
         read_table(tmp_path, "b")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match="cannot be read"):
