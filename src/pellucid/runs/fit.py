@@ -28,8 +28,9 @@ from pellucid.runs.judge import FoldResult, judge_episodes, judge_folds
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import greedy, rollout, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
-from pellucid.runs.stages import Run
+from pellucid.runs.stages import Run, interrupted
 from pellucid.spec.model import Spec
+from pellucid.store.records import Event
 from pellucid.store.store import Store
 
 ATTRIBUTED = 16  # review rows whose attributions every version keeps
@@ -153,11 +154,14 @@ def fit(
     for note in prob.notes:
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
-    with one_thread():
-        run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
-        version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
-        fitted = _keep(prob, version, store, author, because)
-    run.finish()
+    try:
+        with one_thread():
+            run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
+            version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
+            fitted = _keep(prob, version, store, author, because)
+        run.finish()
+    except KeyboardInterrupt:
+        raise interrupted("interrupted") from None
     return fitted
 
 
@@ -186,7 +190,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         stage = f"fold {i + 1} of {len(parts.folds)}"
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program))
-    entries, wealth = judge_folds(prob, results, trials=1 + store.trials(spec.name))
+    entries, wealth = judge_folds(prob, results, trials=1 + _other_trials(prob, store))
     program, history = run.train("final fit", partial(assemble, prob, parts.train, seed=spec.seed))
     controls = _controls(prob, run) if spec.evidence.controls and rows.times is not None else []
     review = rows.take(parts.review)
@@ -407,7 +411,8 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
         because=reason,
         claim={},
     )
-    store.add_trial(spec.name, "fit", {"spec": spec.sha(), "seed": spec.seed})
+    if all(event.info != _trial(prob) for event in _trials(prob, store)):
+        store.add_trial(spec.name, "fit", _trial(prob))
     if head is not None:
         return Fitted(candidate, version.evidence, False)
     ref = store.accept(candidate, reviewer=author, because="first version: its parent is the best honest baseline")
@@ -420,6 +425,21 @@ def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
         {**m, "blobs": {k: v for k, v in m["blobs"].items() if k != "evidence"}} for m in (a, b)
     ]
     return strip[0] == strip[1]
+
+
+def _trial(prob: Problem) -> dict[str, Any]:
+    """What makes a try of its own: the same spec on the same data is one, however often it is killed and resumed."""
+    return {"spec": prob.spec.sha(), "seed": prob.spec.seed, "data": prob.data_sha}
+
+
+def _trials(prob: Problem, store: Store) -> list[Event]:
+    name = prob.spec.name
+    return [e for e in store.log(name, trials=True) if e.kind == "trial"] if name in store.names() else []
+
+
+def _other_trials(prob: Problem, store: Store) -> int:
+    """Tries beside this one."""
+    return sum(event.info != _trial(prob) for event in _trials(prob, store))
 
 
 def _folder(spec: Spec, store: Store) -> str | None:
