@@ -13,7 +13,7 @@ from pellucid.cli.common import add_store, dump, open_store, show, write_page
 EXAMPLE = """\
 example:
   pellucid diff stocks@1 stocks~3f2a
-  pellucid diff stocks@1 stocks~3f2a --html diff.html --markdown comment.md
+  pellucid diff stocks@1 stocks~3f2a --html diff.html --markdown comment.md --svg diff.svg
   pellucid diff stocks@1 stocks@1                       says that nothing differs
 
 exit codes: 0 pass, 1 a gate failed or worse, 2 usage or data error, 3 undecided"""
@@ -25,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the diff as JSON: same inputs, same bytes")
     parser.add_argument("--html", metavar="FILE", help="also write one self-contained page")
     parser.add_argument("--markdown", metavar="FILE", help="also write a comment for a pull request")
+    parser.add_argument("--svg", metavar="FILE", help="also write one picture, for a comment or a README")
     add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from pellucid.report.html import diff_page
     from pellucid.report.markdown import diff_comment
+    from pellucid.report.picture import diff_picture
     from pellucid.report.terminal import diff_view
     from pellucid.review.diff import EXIT_CODES
     from pellucid.runs.diffing import diff_versions
@@ -47,4 +49,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"\npage: {address}")
     if args.markdown:
         write_atomic(Path(args.markdown), diff_comment(found).encode())
+    if args.svg:
+        write_atomic(Path(args.svg), diff_picture(found).encode())
     return EXIT_CODES[found["verdict"]]

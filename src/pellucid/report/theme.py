@@ -81,6 +81,7 @@ svg.figure .guide { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 3;
 svg.figure .whisker { stroke: var(--ink); stroke-width: 1.4; fill: none; }
 svg.figure .under { stroke: var(--card); stroke-width: 3.4; fill: none; }
 svg.figure .track { fill: var(--tint); }
+svg.figure .sheet { fill: var(--card); stroke: var(--rule); stroke-width: 1; }
 svg.figure .band { fill: var(--soft); fill-opacity: .22; }
 svg.figure .cell { stroke: var(--card); stroke-width: 2; }
 svg.figure .line { fill: none; stroke-width: 1.7; stroke-linejoin: round; stroke-linecap: round; }

@@ -39,21 +39,31 @@ def flip_chart(title: str, n: Any, to_better: Any, to_worse: Any, changed: Any =
         f"{count(to_worse) if finite(to_worse) else MISSING} to the worse, {count(neither)} neither"
     )
     parts = [label(f"{count(total)} of {count(n)} changed ({percent(total / n)})", 0, 14, "strong")]
-    scale = fit_scale([0.0, total or 1.0], 0, width, pad=0)
-    parts.append(box(0, width, 24, 20, "track"))
-    at, texts = 0.0, []
-    for amount, classes, sign, name in (
-        (better, "good", "▲", "to the better"),
-        (worse, "bad", "▼", "to the worse"),
-        (neither, "quiet", "●", "neither"),
-    ):
-        if amount:
-            parts.append(box(scale(at), scale(at + amount) - (1 if total > 1 else 0), 24, 20, classes))
-        if amount or name != "neither":
-            texts.append((f"{sign} {number(int(amount))} {name}", classes))
-        at += amount
+    bars, texts = flip_parts(better, worse, total, 0, width, 24, 20)
+    parts += bars
     x = 0.0
     for text, classes in texts:
         parts.append(label(text, x, 62, f"{classes} strong"))
         x += text_width(text) * 1.06 + 14
     return frame(title, f"{title}: {told}.", width, 70, *parts)
+
+
+def flip_parts(
+    to_better: Any, to_worse: Any, changed: Any, start: float, stop: float, top: float, height: float
+) -> tuple[list[Markup], list[tuple[str, str]]]:
+    """The bar of a flip chart from `start` to `stop`, and (text, classes) of each of its parts."""
+    better, worse = (max(float(v), 0.0) if finite(v) else 0.0 for v in (to_better, to_worse))
+    total = float(changed) if finite(changed) else better + worse
+    scale = fit_scale([0.0, total or 1.0], start, stop, pad=0)
+    bars, texts, at = [box(start, stop, top, height, "track")], [], 0.0
+    for amount, classes, sign, name in (
+        (better, "good", "▲", "to the better"),
+        (worse, "bad", "▼", "to the worse"),
+        (max(total - better - worse, 0.0), "quiet", "●", "neither"),
+    ):
+        if amount:
+            bars.append(box(scale(at), scale(at + amount) - (1 if total > 1 else 0), top, height, classes))
+        if amount or name != "neither":
+            texts.append((f"{sign} {number(int(amount))} {name}", classes))
+        at += amount
+    return bars, texts
