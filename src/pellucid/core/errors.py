@@ -10,12 +10,13 @@
     ├── StoreError         (OSError)       the store cannot be read or written
     │   └── CorruptBlob                    the bytes on disk are not the bytes that were saved
     ├── UnknownVersion     (LookupError)   no such program, version, revision or run
-    ├── ReviewError        (ValueError)    a revision cannot be accepted as it stands
+    ├── ReviewError        (ValueError)    a revision cannot be proposed, decided or accepted as it stands
+    │   ├── GateFailed                     it does not pass its review (exit code 1)
     │   └── StaleRevision                  the head moved after the revision was reviewed
     ├── DeltaError         (ValueError)    a delta does not fit the base it is put on
     └── MissingExtra       (ImportError)   an optional dependency is not installed
 
-The command line prints the three lines and no traceback; `--debug` shows the traceback.
+The command line prints the three lines and no traceback, and exits with `exit_code`; `--debug` shows the traceback.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "DataError",
     "DeltaError",
     "EnvironmentFault",
+    "GateFailed",
     "Interrupted",
     "MissingExtra",
     "PellucidError",
@@ -108,7 +110,11 @@ class UnknownVersion(PellucidError, LookupError):
 
 
 class ReviewError(PellucidError, ValueError):
-    """A revision cannot be accepted as it stands."""
+    """A revision cannot be proposed, decided or accepted as it stands."""
+
+
+class GateFailed(ReviewError):
+    """A candidate does not pass its review."""
 
     exit_code = 1
 

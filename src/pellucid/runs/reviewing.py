@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pellucid.core.errors import ReviewError
+from pellucid.core.errors import GateFailed
 from pellucid.runs.diffing import diff_versions
 from pellucid.store.store import Store
 
@@ -20,7 +20,8 @@ def accept(
     Args:
         because: why; may be left out when the verdict is better or equivalent.
     Raises:
-        ReviewError: a gate failed and `override` is not set, or a reason is missing.
+        GateFailed: a gate failed and `override` is not set.
+        ReviewError: a reason is missing, or it was decided already.
         StaleRevision: the head moved since the candidate was proposed.
     """
     entry = store.resolve(candidate)
@@ -34,7 +35,7 @@ def accept(
     failed = [gate["name"] for gate in found["gates"] if gate["passed"] is False]
     if (failed or found["verdict"] == "worse") and not override:
         what = f"failed: {'; '.join(failed)}" if failed else "the candidate is worse"
-        raise ReviewError(
+        raise GateFailed(
             f"'{candidate}' does not pass its review: {what}.",
             where=f"diff {entry.parent} {candidate}",
             mend=f"pellucid reject {candidate} --because ..., or accept with --override-gates and a reason",

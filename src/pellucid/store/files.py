@@ -26,6 +26,7 @@ _MENDS: dict[int, tuple[str, str]] = {
     errno.EIO: ("the disk reported an input/output error", "check the disk; copy the store to another one"),
     errno.ENOENT: ("no such file or folder", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
+    errno.EEXIST: ("something else of that name is in the way", "choose another name, or move it away"),
     errno.EISDIR: ("a folder lies where a file belongs", "move that folder away"),
 }
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pellucid.core.errors import ReviewError, UnknownVersion
 from pellucid.store.database import next_id
 from pellucid.store.history import append, find_program, known_program, own_program
-from pellucid.store.model import FeedbackRow, FeedbackUseRow, ReviewSetRow, RevisionRow
+from pellucid.store.model import FeedbackRow, FeedbackUseRow, ProgramRow, ReviewSetRow, RevisionRow
 from pellucid.store.records import FeedbackRecord, default_author, now, reason
 from pellucid.store.revisions import locate, ref_of, rows
 
@@ -31,7 +31,7 @@ def add_feedback(
     """Append a piece of feedback; a correction of an earlier one names it."""
     program, revision = locate(session, version)
     if supersedes is not None:
-        _check_superseded(session, program.id, supersedes)
+        _check_superseded(session, program, supersedes)
     row = FeedbackRow(
         id=next_id(session, FeedbackRow),
         program_id=program.id,
@@ -128,10 +128,10 @@ def freeze_review(session: Session, name: str, sha: str, info: str, size: int) -
         append(session, program, "review frozen", evidence=[sha], info={"n": size})
 
 
-def _check_superseded(session: Session, program_id: int, feedback_id: int) -> None:
+def _check_superseded(session: Session, program: ProgramRow, feedback_id: int) -> None:
     earlier = session.get(FeedbackRow, feedback_id)
-    if earlier is None or earlier.program_id != program_id:
-        raise _no_feedback("this program", [feedback_id])
+    if earlier is None or earlier.program_id != program.id:
+        raise _no_feedback(program.name, [feedback_id])
     later = session.scalar(select(FeedbackRow.id).where(FeedbackRow.supersedes == feedback_id))
     if later is not None:
         raise ReviewError(
@@ -144,7 +144,7 @@ def _check_superseded(session: Session, program_id: int, feedback_id: int) -> No
 def _no_feedback(name: str, ids: list[int]) -> UnknownVersion:
     listed = ", ".join(map(str, ids[:5])) + (" ..." if len(ids) > 5 else "")
     return UnknownVersion(
-        f"no feedback {listed} on '{name}'.", where=name, mend="`pellucid feedback list` shows the numbers"
+        f"no feedback {listed} on '{name}'.", where=name, mend=f"`pellucid feedback list {name}` shows the numbers"
     )
 
 

@@ -109,7 +109,8 @@ def parse_ref(text: str) -> Ref:
 def program_name(name: str) -> str:
     """The name in lower case: 'Stocks' and 'stocks' are one program, as on every file system. Raises SpecError."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        suggestion = re.sub(r"[^a-z0-9_-]+", "-", str(name).lower()).strip("-") or "my-program"
+        plain = re.split("[@~]", str(name))[0]  # "stocks@1" names a version; the program is "stocks"
+        suggestion = re.sub(r"[^a-z0-9_-]+", "-", plain.lower()).strip("-") or "my-program"
         raise SpecError(
             f"{name!r} is not a program's name: letters, digits, '-' and '_' only.",
             where="name",

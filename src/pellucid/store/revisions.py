@@ -54,7 +54,7 @@ def propose(session: Session, name: str, proposal: Proposal) -> str:
             raise ReviewError(
                 f"nothing changed: this is {ref_of(program, kept)}, to the last byte.",
                 where=program.name,
-                mend=f"if it is not the head, `pellucid rollback {ref_of(program, kept)}`",
+                mend=f"to make it the head again: pellucid rollback {program.name} --to {kept.number} --because WHY",
             )
         if last.state == "proposed" and (last.parent, last.kind, last.claim) == (parent, proposal.kind, proposal.claim):
             return ref_of(program, last)
