@@ -98,21 +98,21 @@ def _size(value: Any) -> float:
 
 
 def _loss(task: Json, top: float) -> list[Markup]:
-    values = [task.get(key) for key in ("change", "low", "high")]
+    change, low, high = (task.get(key) for key in ("change", "low", "high"))
     start, stop = _LEFT
-    shown = typeset(measured(*values, signed=True))
+    shown = typeset(measured(change, low, high, signed=True))
     parts = [
         label("change of the loss", start, top + 20, "small soft"),
         label(shown, stop, top + 20, "small end"),
     ]
-    if not all(map(finite, values)):
+    if not (finite(change) and finite(low) and finite(high)):
         return parts
-    scale = fit_scale(values, start + 8, stop - 8, include=[0.0], pad=0.2)
+    scale = fit_scale([change, low, high], start + 8, stop - 8, include=[0.0], pad=0.2)
     y = top + 33
     parts += [segment(start, y, stop, y, "grid"), segment(scale(0), y - 7, scale(0), y + 7, "zero")]
     parts.append(label("0", scale(0), y + 19, "small soft middle"))
-    parts += whisker(scale(float(values[1])), scale(float(values[2])), y, 4)
-    parts.append(marker("circle", scale(float(values[0])), y, 1, shown))
+    parts += whisker(scale(low), scale(high), y, 4)
+    parts.append(marker("circle", scale(change), y, 1, shown))
     return parts
 
 
