@@ -25,9 +25,22 @@ class Loss(NamedTuple):
     metrics: dict[str, Tensor]
 
 
+class Gradients(NamedTuple):
+    """A loss with gradients that a learner worked out itself (see `Learner`). `gradients[i]` is of `parameters[i]`."""
+
+    value: float
+    metrics: dict[str, float]
+    parameters: list[nn.Parameter]
+    gradients: list[Tensor]
+
+
 @runtime_checkable
 class Learner(Protocol):
-    """How a task is learned."""
+    """How a task is learned.
+
+    A learner may also have `gradients(network, batch) -> Gradients | None`: the same numbers as autograd of `loss`,
+    faster; None when it cannot (the loop then differentiates `loss`).
+    """
 
     task: Task
     rowwise: bool  # the loss is a mean of independent rows (private and sharded training need that)

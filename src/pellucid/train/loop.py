@@ -10,6 +10,7 @@ for update in ...:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from pellucid.core.errors import EnvironmentFault, Interrupted, TrainingFault
 from pellucid.optim import get_state as get_optimiser_state
 from pellucid.optim import set_state as set_optimiser_state
-from pellucid.train.learner import Batch, Combine, Learner, Part, State
+from pellucid.train.learner import Batch, Combine, Gradients, Learner, Part, State
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class Trainer:
     ) -> None:
         self.network, self.learners, self.optimiser = network, list(learners), optimiser
         self.names, self.parameters = list(parameters), list(parameters.values())
+        self._position = {id(p): i for i, p in enumerate(self.parameters)}
         self.combine, self.parts = combine, list(parts)
         ids = {id(p) for p in shared}
         self._shared = [i for i, p in enumerate(self.parameters) if id(p) in ids]
@@ -163,13 +165,10 @@ class Trainer:
                 if batch is None:
                     continue
                 weight = config.weights[i] if config.weights else 1.0
-                value, logged = learner.loss(self.network, batch)
-                # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
-                grads = torch.autograd.grad(value, self.parameters, allow_unused=True)
-                rows.append(self._checked(learner.task.name, value, list(grads), weight, config))
-                found = {k: float(v) for k, v in logged.items()}
-                metrics[learner.task.name] = {"loss": float(value.detach()), **found}
-                total += weight * float(value.detach())
+                value, logged, grads = self._differentiate(learner, batch)
+                rows.append(self._checked(learner.task.name, value, grads, weight, config))
+                metrics[learner.task.name] = {"loss": value, **logged}
+                total += weight * value
             self._assign(rows)
             return total
 
@@ -201,15 +200,29 @@ class Trainer:
                 mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
 
+    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], list[Tensor | None]]:
+        """A learner's loss, what it logs, and its gradient for every trained parameter (None: it does not use it)."""
+        by_hand = getattr(learner, "gradients", None)
+        found: Gradients | None = by_hand(self.network, batch) if by_hand is not None else None
+        if found is not None:
+            grads: list[Tensor | None] = [None] * len(self.parameters)
+            for parameter, gradient in zip(found.parameters, found.gradients, strict=True):
+                grads[self._position[id(parameter)]] = gradient
+            return found.value, found.metrics, grads
+        value, logged = learner.loss(self.network, batch)
+        # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
+        grads = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
+        return float(value.detach()), {k: float(v) for k, v in logged.items()}, grads
+
     def _checked(
-        self, task: str, value: Tensor, grads: list[Tensor | None], weight: float, config: LoopConfig
+        self, task: str, value: float, grads: list[Tensor | None], weight: float, config: LoopConfig
     ) -> list[Tensor | None]:
         """Refuse what is not finite, naming it; clip; weigh."""
-        norms = [g.norm() for g in grads if g is not None]
-        norm = float(torch.stack(norms).norm()) if norms else 0.0
-        if not (bool(torch.isfinite(value)) and norm < float("inf")):
+        there = [g for g in grads if g is not None]
+        norm = float(torch.stack(torch._foreach_norm(there)).norm()) if there else 0.0
+        if not (math.isfinite(value) and math.isfinite(norm)):
             bad = [n for n, g in zip(self.names, grads, strict=True) if g is not None and not bool(g.isfinite().all())]
-            what = f"the loss is {float(value.detach())}" if not bool(torch.isfinite(value)) else "the gradient"
+            what = f"the loss is {value}" if not math.isfinite(value) else "the gradient"
             raise TrainingFault(
                 f"task '{task}': {what} is not finite at update {self.update}"
                 + (f" (first in '{bad[0]}')." if bad else "."),
@@ -219,7 +232,10 @@ class Trainer:
         scale, clip = weight, config.clip
         if clip is not None and norm > clip:
             scale *= clip / (norm + 1e-12)
-        return [None if g is None else g * scale for g in grads]
+        if scale == 1.0 or not there:
+            return grads
+        scaled = iter(torch._foreach_mul(there, scale))
+        return [None if g is None else next(scaled) for g in grads]
 
     def _assign(self, rows: list[list[Tensor | None]]) -> None:
         """Put the combined gradient into `.grad`."""

@@ -1,0 +1,88 @@
+"""The gradient of PPO's loss by hand, for plain networks on a CPU; equal to autograd of `PPO.loss`.
+
+With r = exp(log_prob - old), A the advantage and c the clip, the surrogate -min(rA, clip(r)A) has the gradient -rA with
+respect to log_prob wherever the unclipped term is the smaller one or r lies within the clip, and zero elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+LOG_STD = (-5.0, 2.0)  # range of a Gaussian policy's log standard deviation
+
+
+class Surrogate(NamedTuple):
+    """Settings of the loss."""
+
+    clip: float
+    entropy: float
+    value_weight: float
+
+
+class Result(NamedTuple):
+    """The loss, what is logged, and the gradients of the heads' outputs, each (n, k)."""
+
+    value: float
+    metrics: dict[str, float]
+    heads: dict[str, Array]
+
+
+def gradient(
+    raw: dict[str, Array], action: npt.NDArray[Any], old: Array, advantage: Array, returns: Array, s: Surrogate
+) -> Result:
+    """Loss and gradients of a minibatch.
+
+    Args:
+        raw: outputs of the heads `policy` (n, k), `value` (n, 1) and, for continuous actions, `log_std` (n, k).
+        action: (n,) integers, or (n, k).
+        old, advantage, returns: (n,).
+    """
+    n = len(old)
+    log_prob, entropy, by_log_prob, by_entropy = (_gaussian if "log_std" in raw else _categorical)(raw, action)
+    log_ratio = log_prob - old
+    ratio = np.exp(log_ratio)
+    clipped = np.clip(ratio, 1.0 - s.clip, 1.0 + s.clip)
+    plain, bounded = ratio * advantage, clipped * advantage
+    slope = np.where((plain <= bounded) | (ratio == clipped), -plain / n, 0.0).astype(np.float32)
+    error = raw["value"][:, 0] - returns
+    heads = {"value": (2.0 * s.value_weight / n * error)[:, None]}
+    for name, change in by_log_prob.items():
+        heads[name] = slope[:, None] * change
+        if name in by_entropy:
+            heads[name] -= np.float32(s.entropy / n) * by_entropy[name]
+    policy, value = -float(np.minimum(plain, bounded).mean()), float((error * error).mean())
+    mean_entropy = float(entropy.mean())
+    metrics = {
+        "policy_loss": policy,
+        "value_loss": value,
+        "entropy": mean_entropy,
+        "approx_kl": float((ratio - 1.0 - log_ratio).mean()),
+        "clip_fraction": float((ratio != clipped).mean()),
+    }
+    return Result(policy + s.value_weight * value - s.entropy * mean_entropy, metrics, heads)
+
+
+def _categorical(raw: dict[str, Array], action: npt.NDArray[Any]) -> tuple[Array, Array, Any, Any]:
+    logits = raw["policy"] - raw["policy"].max(1, keepdims=True)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    p = np.exp(log_p)
+    rows = np.arange(len(action))
+    entropy = -(p * log_p).sum(1)
+    change = -p
+    change[rows, action] += 1.0
+    return log_p[rows, action], entropy, {"policy": change}, {"policy": -p * (log_p + entropy[:, None])}
+
+
+def _gaussian(raw: dict[str, Array], action: npt.NDArray[Any]) -> tuple[Array, Array, Any, Any]:
+    log_std = np.clip(raw["log_std"], *LOG_STD)
+    free = (raw["log_std"] == log_std).astype(np.float32)  # the clamp passes no gradient outside
+    inverse = np.exp(-log_std)
+    z = (action - raw["policy"]) * inverse
+    log_prob = (-0.5 * z * z - log_std - 0.5 * math.log(2.0 * math.pi)).sum(1)
+    entropy = (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(1)
+    return log_prob, entropy, {"policy": z * inverse, "log_std": (z * z - 1.0) * free}, {"log_std": free}
