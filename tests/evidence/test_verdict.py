@@ -10,11 +10,11 @@ import pytest
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
-from pellucid.evidence.baselines import Answer, PriceContext, answer, resolve
+from pellucid.evidence.baselines import Answer, PriceContext, answer, resolve, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import replay
 from pellucid.evidence.folds import walk_forward
-from pellucid.evidence.metrics import is_constant, row_losses
+from pellucid.evidence.metrics import is_constant, label_and_unit, row_losses
 from pellucid.evidence.verdict import Margin, judge, margin_for
 
 LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -50,7 +50,7 @@ def test_skill_is_then_set_against_the_best_baseline() -> None:
         assert (result.verdict, result.skill, result.best) == (verdict, True, "ar1")
         assert result.sentence.startswith("forecast: skill shown (better than mean and persistence)")
     equivalent = judge(cases["equivalent"], ALL_THREE, task=FORECAST, margin=0.01).sentence
-    assert equivalent == "forecast: skill shown (better than mean and persistence); equivalent to ar1 within 1 %."
+    assert equivalent == "forecast: skill shown (better than mean and persistence); equivalent to AR(1) within 1 %."
 
 
 def test_the_margin_of_trading_is_a_year_of_net_return() -> None:
@@ -61,7 +61,7 @@ def test_the_margin_of_trading_is_a_year_of_net_return() -> None:
     same = hold + 1e-6 * NOISE
     sentence = judge(same, {"cash": np.zeros(N), "buy_and_hold": hold}, task=TRADE).sentence
     assert sentence.startswith(
-        "trade: no skill shown: net return after costs is not better than buy_and_hold (difference "
+        "trade: no skill shown: net return after costs is not better than buy and hold (difference "
     )
     assert " bp a day, 95 % interval " in sentence
     gain = judge(hold - 5e-4 + 1e-4 * NOISE, {"cash": np.zeros(N), "buy_and_hold": hold - 0.001}, task=TRADE)
@@ -182,3 +182,17 @@ def test_joined_answers_keep_order_and_notes() -> None:
 
 def test_a_margin_prints_itself() -> None:
     assert (str(Margin(0.01)), str(Margin(0.005, "year"))) == ("1 %", "0.5 % a year")
+
+
+def test_baselines_and_metrics_are_named_for_a_person() -> None:
+    hold = np.full(N, 0.001)
+    answers = [Answer("cash", "naive", None, np.zeros(N), ""), Answer("buy_and_hold", "naive", None, hold, "")]
+    entry = task_entry(TRADE, hold, answers)
+    assert [(b["name"], b["label"]) for b in entry["baselines"]] == [("cash", "cash"), ("buy_and_hold", "buy and hold")]
+    assert all(b["about"] for b in entry["baselines"])
+    assert (entry["label"], entry["unit"]) == ("net return after costs, negated", "share of the notional a day")
+    assert label_and_unit(Task("env", "control", (), ("a",), "", "negative_reward"))[0].startswith(
+        "return of an episode"
+    )
+    assert label_and_unit(FORECAST) == ("pinball loss", "log return")
+    assert (spoken("ar1"), spoken("hist_gradient_boosting")) == ("AR(1)", "gradient boosting")

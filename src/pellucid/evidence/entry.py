@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from pellucid.core.rows import Index
 from pellucid.core.task import Task
+from pellucid.evidence.baselines import about, spoken
 from pellucid.evidence.baselines.context import Answer
 from pellucid.evidence.intervals import finite, mean_interval
-from pellucid.evidence.metrics import resolve as metric_named
+from pellucid.evidence.metrics import label_and_unit
 from pellucid.evidence.verdict import Margin, judge
 
 __all__ = ["FoldRows", "joined", "task_entry"]
@@ -70,6 +71,7 @@ def task_entry(
     rows = []
     for answer in answers:
         row: dict[str, Any] = {"name": answer.name, "role": answer.role, "note": answer.note}
+        row |= {"label": spoken(answer.name), "about": about(task.kind, answer.name)}
         row |= dict.fromkeys(("value", "low", "high", "difference", "difference_low", "difference_high"))
         if answer.losses is not None:
             own_interval = mean_interval(answer.losses, block=block, seed=seed, name=f"{task.name}/{answer.name}")
@@ -81,13 +83,13 @@ def task_entry(
                 "difference_high": number(pair.high),
             }
         rows.append(row)
-    metric = metric_named(task.metric)
+    label, unit = label_and_unit(task)
     return {
         "task": task.name,
         "kind": task.kind,
         "metric": task.metric,
-        "label": metric.label,
-        "unit": metric.unit,
+        "label": label,
+        "unit": unit,
         "better": "lower",
         "n": len(own),
         "value": interval.value,

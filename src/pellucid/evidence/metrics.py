@@ -21,6 +21,7 @@ __all__ = [
     "class_codes",
     "expected_calibration_error",
     "is_constant",
+    "label_and_unit",
     "probabilities",
     "quantile_coverage",
     "resolve",
@@ -168,6 +169,16 @@ ALL: dict[str, Metric] = {
         Metric("negative_reward", "reward, negated", "reward", negative_reward),
     )
 }
+
+
+def label_and_unit(task: Task) -> tuple[str, str]:
+    """The task's metric as it stands in a table, and its unit."""
+    metric = resolve(task.metric)
+    if task.metric == "negative_reward" and "cost_bps" in task.options:
+        return "net return after costs, negated", "share of the notional a day"
+    if task.metric == "negative_reward":
+        return "return of an episode, negated", metric.unit
+    return metric.label, metric.unit
 
 
 def class_codes(y: Values, task: Task) -> npt.NDArray[np.int64]:

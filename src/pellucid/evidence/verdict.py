@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pellucid.core.errors import DataError
 from pellucid.core.task import Task
-from pellucid.evidence.baselines import resolve
+from pellucid.evidence.baselines import resolve, spoken
 from pellucid.evidence.finance import DAYS
 from pellucid.evidence.intervals import Floats, finite
 from pellucid.evidence.metrics import resolve as metric_named
@@ -142,19 +142,19 @@ class _Phrases:
         if constant and not worse:
             return f"{head}: the answer never changes."
         if plain[name].changed == 0:
-            return f"{head}: {self._subject()} is that of {name} on all {plain[name].n:,} rows."
+            return f"{head}: {self._subject()} is that of {spoken(name)} on all {plain[name].n:,} rows."
         relation = "worse than" if worse else "not better than"
-        return f"{head}: {self._subject()} is {relation} {name} ({self._difference(name, plain[name])})."
+        return f"{head}: {self._subject()} is {relation} {spoken(name)} ({self._difference(name, plain[name])})."
 
     def skill(self, naive: list[str], best: str, final: Comparison) -> str:
         head = f"{self.task.name}: skill shown (better than {_listed(naive)})"
         if final.verdict == "equivalent":
-            return f"{head}; equivalent to {best} within {self.margin}."
+            return f"{head}; equivalent to {spoken(best)} within {self.margin}."
         if final.verdict == "undecided":
-            return f"{head}; undecided against {best} ({self._difference(best, final)})."
+            return f"{head}; undecided against {spoken(best)} ({self._difference(best, final)})."
         if best in naive:
-            return f"{head}, the best baseline being {best} ({self._difference(best, final)})."
-        return f"{head}; {final.verdict} than {best} ({self._difference(best, final)})."
+            return f"{head}, the best baseline being {spoken(best)} ({self._difference(best, final)})."
+        return f"{head}; {final.verdict} than {spoken(best)} ({self._difference(best, final)})."
 
     def _subject(self) -> str:
         if self.margin.of == "year":
@@ -193,5 +193,6 @@ def _places(size: float) -> int:
     return 2 if size >= 0.1 else 4
 
 
-def _listed(names: list[str]) -> str:
+def _listed(raw: list[str]) -> str:
+    names = [spoken(name) for name in raw]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

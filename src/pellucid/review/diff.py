@@ -17,6 +17,7 @@ import pandas as pd
 
 from pellucid.core.errors import DataError
 from pellucid.core.task import Task
+from pellucid.evidence.metrics import label_and_unit
 from pellucid.evidence.paired import Comparison, compare, mcnemar
 from pellucid.evidence.verdict import margin_for
 from pellucid.review.gates import check_gates
@@ -182,10 +183,13 @@ def _task(base: Side, candidate: Side, name: str, rows: pd.DataFrame, config: Di
     loss_a, loss_b = rows["loss_a"].to_numpy(dtype=float), rows["loss_b"].to_numpy(dtype=float)
     scored = np.isfinite(loss_a) & np.isfinite(loss_b)
     ordered = "time_a" in rows
+    label, unit = label_and_unit(task)
     entry: dict[str, Any] = {
         "task": name,
         "kind": task.kind,
         "metric": task.metric,
+        "label": label,
+        "unit": unit,
         "n": int(scored.sum()),
         "base": None,
         "candidate": None,

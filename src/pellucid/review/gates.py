@@ -8,7 +8,7 @@ A claim says what is meant to change, what must be kept, and what it may cost:
      "control": 0.25}
 
 `measured` was computed on the review rows when the revision was proposed (see `runs.revise`); the gates only compare.
-A gate that the data cannot decide has `passed: null`.
+A gate that the data cannot decide has `passed: null`. Costs are positive; a negative cost is a gain.
 """
 
 from __future__ import annotations
@@ -44,23 +44,19 @@ def _key(change: Mapping[str, Any]) -> str:
 
 def _effect_gate(change: Mapping[str, Any], found: Mapping[str, Any]) -> Gate:
     field, task, wanted = change["field"], change["task"], float(change["reduce"])
-    name = f"{task}: effect of do({field})"
+    title = f"effect of do({field})"
     if not found["present"]:
-        return _gate(name, "change", "nothing to forbid", "the base's effect does not exceed its noise", True)
+        return _gate(task, title, "change", "nothing to forbid", "the base's effect does not exceed its noise", True)
     seen = float(found["reduction"])
-    text = f"down {seen:.0%} ({found['base']:.3g} to {found['candidate']:.3g} sd of the output)"
-    return _gate(name, "change", f"down at least {wanted:.0%}", text, seen >= wanted)
+    text = f"down {_percent(seen, 1)}, from {found['base']:.3g} to {found['candidate']:.2g} sd of the outputs"
+    return _gate(task, title, "change", f"down at least {_percent(wanted)}", text, seen >= wanted)
 
 
 def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) -> list[Gate]:
     """Correlation and spread of the outputs that the base varies with the field held fixed."""
-    wanted, spread = float(keep["correlation"]), float(keep["spread"])
-    same = f"{task}: outputs with {found['field']} held fixed", "keep", f"correlation at least {wanted:.2f}"
-    wide = (
-        f"{task}: no collapse to a constant with {found['field']} held fixed",
-        "keep",
-        f"spread at least {spread:.0%} of the base's",
-    )
+    wanted, spread, field = float(keep["correlation"]), float(keep["spread"]), found["field"]
+    same = task, f"same answers, {field} held fixed", "keep", f"correlation at least {wanted:.2f}"
+    wide = task, f"no constant, {field} held fixed", "keep", f"spread at least {_percent(spread)} of the base's"
     varied = [output for output in found["held_fixed"] if output["spread"] is not None]
     if not varied:
         constant = "the base itself is constant there"
@@ -71,37 +67,63 @@ def _keep_gates(task: str, keep: Mapping[str, Any], found: Mapping[str, Any]) ->
     shown = "constant" if correlation is None else f"{correlation:.3f}"
     kept = correlation is not None and correlation >= wanted
     return [
-        _gate(*same, f"{shown} (lowest: {worst['name']})", kept),
-        _gate(*wide, f"{narrow['spread']:.0%} (lowest: {narrow['name']})", narrow["spread"] >= spread),
+        _gate(*same, f"{shown}{_least(varied, worst)}", kept),
+        _gate(*wide, f"{_percent(narrow['spread'], 1)}{_least(varied, narrow)}", narrow["spread"] >= spread),
     ]
 
 
+def _least(outputs: list[Mapping[str, Any]], output: Mapping[str, Any]) -> str:
+    """Which output it is, where there are several."""
+    return f" (lowest: {output['name']})" if len(outputs) > 1 else ""
+
+
 def _control_gate(change: Mapping[str, Any], limit: float, found: Mapping[str, Any]) -> Gate:
-    name = f"{change['task']}: control delta, without the feedback on {change['field']}"
+    """A delta trained in the same way, but not told what to ignore, must not do what the correction does."""
+    task, title = change["task"], f"control: not told of {change['field']}"
     if not found["present"]:
-        return _gate(name, "control", "nothing to forbid", "the base's effect does not exceed its noise", True)
+        return _gate(task, title, "control", "nothing to forbid", "the base's effect does not exceed its noise", True)
     share = max(0.0, float(found["control_reduction"])) / max(float(found["reduction"]), 1e-12)
-    seen = f"{share:.0%} (down {found['control_reduction']:.0%})"
-    return _gate(name, "control", f"gains at most {limit:.0%} of the effect", seen, share <= limit)
+    seen = f"{_percent(share, 1)} of the reduction"
+    return _gate(task, title, "control", f"at most {_percent(limit)} of the reduction", seen, share <= limit)
 
 
 def _budget_gate(task: str, budget: Mapping[str, Any], entry: Mapping[str, Any]) -> Gate:
     """Passed when the whole interval of the cost lies within the budget, failed when it lies wholly beyond it."""
     allowed, unit, scale = float(budget["loss"]), str(budget["unit"]), float(budget["scale"])
-    name = f"{task}: cost on ordinary data"
+    title, required = "cost on ordinary data", f"at most {allowed * scale:.3g} {unit}"
     if entry["change"] is None:
-        return _gate(name, "budget", f"at most {allowed * scale:.3g} {unit}", "no scored row", None)
+        return _gate(task, title, "budget", required, "no scored row", None)
     low, high = entry["low"], entry["high"]
-    seen = f"{entry['change'] * scale:+.3g} {unit}"
+    seen = f"cost {_cost(entry['change'] * scale)} {unit}"
     if low is not None and high is not None:
-        seen += f", interval {low * scale:+.3g} to {high * scale:+.3g}"
+        seen += f", interval {_cost(low * scale)} to {_cost(high * scale)}"
+    if entry["change"] < 0:
+        seen += " (below zero: a gain)"
     passed = None
     if high is not None and high <= allowed:
         passed = True
     elif low is not None and low > allowed:
         passed = False
-    return _gate(name, "budget", f"at most {allowed * scale:+.3g} {unit}", seen + f", n = {entry['n']:,}", passed)
+    return _gate(task, title, "budget", required, f"{seen}, n = {entry['n']:,}", passed)
 
 
-def _gate(name: str, kind: str, required: str, seen: str, passed: bool | None) -> Gate:
-    return {"name": name, "kind": kind, "required": required, "seen": seen, "passed": passed}
+def _cost(value: float) -> str:
+    """A signed amount with two digits, or two decimals when it is small."""
+    return f"{value + 0.0:+.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"
+
+
+def _percent(share: float, places: int = 0) -> str:
+    """`94 %`, without a minus sign before a zero."""
+    return f"{round(100 * share, places) + 0.0:.{places}f} %"
+
+
+def _gate(task: str, title: str, kind: str, required: str, seen: str, passed: bool | None) -> Gate:
+    return {
+        "name": f"{task}: {title}",
+        "task": task,
+        "title": title,
+        "kind": kind,
+        "required": required,
+        "seen": seen,
+        "passed": passed,
+    }

@@ -15,7 +15,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
-from pellucid.evidence.baselines import Answer, PriceContext, RolloutContext, TableContext, answer
+from pellucid.evidence.baselines import Answer, PriceContext, RolloutContext, TableContext, answer, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold
@@ -134,8 +134,8 @@ def _span(rows: Rows, index: Index) -> str:
 
 def _wealth(task: Task, got: Collected, answers: list[Answer]) -> dict[str, Any]:
     days = np.concatenate([t["time"].to_numpy().astype("datetime64[D]").astype(str) for t in got.tables])
-    losses = {task.name: np.concatenate(got.losses)}
-    losses |= {a.name: a.losses for a in answers if a.losses is not None and a.name != "cash"}
+    losses = {"this program": np.concatenate(got.losses)}
+    losses |= {spoken(a.name): a.losses for a in answers if a.losses is not None and a.name != "cash"}
     # About 400 points draw the same picture as three thousand.
     shown = np.unique(np.linspace(0, len(days) - 1, min(400, len(days))).astype(int))
     return {

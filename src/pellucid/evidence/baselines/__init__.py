@@ -31,8 +31,10 @@ __all__ = [
     "PriceContext",
     "RolloutContext",
     "TableContext",
+    "about",
     "answer",
     "resolve",
+    "spoken",
 ]
 
 ALL: dict[str, dict[str, Baseline]] = {
@@ -42,6 +44,20 @@ ALL: dict[str, dict[str, Baseline]] = {
     "classify": tables.CLASSIFY,
     "regress": tables.REGRESS,
 }
+
+
+SPOKEN = {"ar1": "AR(1)", "garch": "GARCH(1,1)", "hist_gradient_boosting": "gradient boosting"}
+
+
+def spoken(name: str) -> str:
+    """A baseline's name for a person: `buy_and_hold` is buy and hold."""
+    return SPOKEN.get(name, name.replace("_", " "))
+
+
+def about(kind: str, name: str) -> str:
+    """What a baseline does, in a few words; empty for an unknown one."""
+    found = ALL.get(kind, {}).get(name)
+    return found.description if found else ""
 
 
 def resolve(kind: str, name: str) -> Baseline:
