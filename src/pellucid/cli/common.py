@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,37 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="read the rows from here instead of the spec's source")
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `least`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"got '{text}'; give a whole number of at least {least}")
+        return value
+
+    return read
+
+
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """An argparse type: a finite number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and low <= value <= high):
+            bounds = f"between {low:g} and {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+            raise argparse.ArgumentTypeError(f"got '{text}'; give a number {bounds}")
+        return value
+
+    return read
+
+
 def open_store(args: argparse.Namespace, *, create: bool = False) -> Store:
     from pellucid.core.errors import StoreError
     from pellucid.store.store import Store
@@ -47,17 +80,24 @@ def open_store(args: argparse.Namespace, *, create: bool = False) -> Store:
 
 
 def console() -> Console:
-    """Standard output; a pipe gets 100 columns and no colour."""
+    """Standard output; a pipe gets $COLUMNS or 100 columns and no colour."""
     from rich.console import Console
 
     found = Console()
-    return found if found.is_terminal else Console(width=100)
+    return found if found.is_terminal or "COLUMNS" in os.environ else Console(width=100)
 
 
 def show(*what: RenderableType) -> None:
+    """Print; what goes into a file or a pipe has no blanks at the ends of its lines."""
     out = console()
-    for item in what:
-        out.print(item)
+    if out.is_terminal:
+        for item in what:
+            out.print(item)
+        return
+    with out.capture() as captured:
+        for item in what:
+            out.print(item)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def dump(value: Any) -> None:

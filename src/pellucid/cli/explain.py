@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_data, add_quiet, add_store, dump, open_store, reporting, show, write_page
+from pellucid.cli.common import (
+    add_data,
+    add_quiet,
+    add_store,
+    dump,
+    open_store,
+    reporting,
+    show,
+    whole,
+    write_page,
+)
 
 EXAMPLE = """\
 example:
@@ -21,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--method", choices=["auto", "exact", "permutation"], default="auto")
     parser.add_argument("--grain", choices=["field", "group"], help="players: whole fields, or groups of lags")
-    parser.add_argument("--evaluations", type=int, metavar="N", help="model evaluations per row")
-    parser.add_argument("--seed", type=int, metavar="N", help="default: the program's own")
+    parser.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
+    parser.add_argument("--seed", type=whole(0), metavar="N", help="default: the program's own")
     parser.add_argument("--html", metavar="FILE", help="also write a page with pictures")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_data(parser)

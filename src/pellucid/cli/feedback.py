@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_store, open_store
+from pellucid.cli.common import add_store, open_store, whole
 
 EXAMPLE = """\
 example:
@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--ignore", required=True, metavar="FIELD", help="a field whose value must not matter")
     add.add_argument("--because", required=True, metavar="WHY", help="the reason, for whoever reviews")
     add.add_argument("--author", metavar="WHO", help="default: $PELLUCID_USER or the login name")
-    add.add_argument("--supersedes", type=int, metavar="N", help="number of an earlier feedback that this one replaces")
+    add.add_argument(
+        "--supersedes", type=whole(1), metavar="N", help="number of an earlier feedback that this one replaces"
+    )
     add_store(add)
     listed = actions.add_parser("list", help="what was said, and what became of it", allow_abbrev=False)
     listed.add_argument("name", help="the program")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
@@ -60,7 +61,22 @@ class Parser(argparse.ArgumentParser):
     """argparse whose errors are the package's own."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}.", where=self.prog, mend=f"see `{self.prog} --help`")
+        choice = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", message)
+        option = re.search(r"unrecognized arguments: (-\S*)", message)
+        near = ""
+        if choice:
+            near = nearest(choice[1], re.findall(r"[\w-]+", choice[2]))
+        elif option:
+            near = nearest(option[1].partition("=")[0], self.options())
+        raise UsageError(f"{message}.", where=self.prog, mend=near or f"see `{self.prog} --help`")
+
+    def options(self) -> list[str]:
+        """Every option of this parser and of those below it."""
+        found = [option for action in self._actions for option in action.option_strings]
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                found += [option for parser in action.choices.values() for option in parser.options()]
+        return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        code = _dispatch(words)
+        code = dispatch(words)
         sys.stdout.flush()
         return code
     except PellucidError as error:
@@ -108,7 +124,8 @@ def _unforeseen(error: Exception, words: list[str]) -> int:
     return 2 if system else 70
 
 
-def _dispatch(words: list[str]) -> int:
+def dispatch(words: list[str]) -> int:
+    """Run one command; its errors come out as they are."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_data, add_quiet, add_store, open_store, reporting
+from pellucid.cli.common import add_data, add_quiet, add_store, number, open_store, reporting, whole
 
 EXAMPLE = """\
 example:
@@ -15,9 +15,11 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", help="the version to correct: the head, if it is to be accepted")
     parser.add_argument("--method", choices=["lora", "adalora"], default="lora", help="kind of delta (lora)")
-    parser.add_argument("--share", type=float, default=0.05, metavar="S", help="largest share of the parameters (0.05)")
-    parser.add_argument("--updates", type=int, default=600, metavar="N", help="training steps of the delta (600)")
-    parser.add_argument("--budget", type=float, default=0.05, metavar="S", help="loss you are ready to pay (0.05)")
+    parser.add_argument(
+        "--share", type=number(0, 1), default=0.05, metavar="S", help="largest share of the parameters (0.05)"
+    )
+    parser.add_argument("--updates", type=whole(1), default=600, metavar="N", help="training steps of the delta (600)")
+    parser.add_argument("--budget", type=number(0), default=0.05, metavar="S", help="loss you are ready to pay (0.05)")
     parser.add_argument("--because", default="", metavar="WHY", help="default: the reasons of the feedback")
     parser.add_argument("--author", metavar="WHO", help="default: $PELLUCID_USER or the login name")
     add_data(parser)

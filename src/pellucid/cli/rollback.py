@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_reviewer, add_store, open_store
+from pellucid.cli.common import add_reviewer, add_store, open_store, whole
 
 EXAMPLE = """\
 example:
@@ -13,7 +13,7 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the program")
-    parser.add_argument("--to", type=int, required=True, metavar="N", help="number of the version")
+    parser.add_argument("--to", type=whole(1), required=True, metavar="N", help="number of the version")
     add_reviewer(parser)
     add_store(parser)
 
