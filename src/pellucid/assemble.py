@@ -21,7 +21,7 @@ from pellucid.core.random import derive
 from pellucid.core.rows import Index, Rows
 from pellucid.core.schema import Field, Schema
 from pellucid.core.task import Task
-from pellucid.data.encoding import Encoding, Scale, identity
+from pellucid.data.encoding import RAW, Encoding, Scale, identity
 from pellucid.data.prices import PriceTable, load_prices, schema_fields, stale_open_share, windows
 from pellucid.data.tables import read_table
 from pellucid.envs.vectorise import VectorAdapter
@@ -320,7 +320,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     else:
         encoding = Encoding.fit((f for f in fields if f.name in rows.fields), rows)
         if any(f.name == "position" for f in fields):
-            encoding = Encoding({**encoding.scales, "position": Scale("numeric", 1)})
+            encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
     normalise = tuple(f.name for f in fields) if rows is None and _normalises(spec) else ()
     network = Network(
         {f.name: encoding.scales[f.name].columns for f in fields},

@@ -20,6 +20,7 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 
 CLIP = 10.0
+RAW = "raw"  # kind of a scale that passes numbers through
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
 
 
 def identity(fields: Iterable[Field]) -> dict[str, Scale]:
-    """Scales that change nothing: for observations whose normaliser lives in the network."""
-    return {f.name: Scale(f.kind, f.width, categories=f.categories) for f in fields}
+    """Scales that change nothing, not even by clipping: for observations whose normaliser lives in the network."""
+    return {f.name: Scale(RAW, f.width) for f in fields}
 
 
 class Encoding:
@@ -79,6 +80,8 @@ class Encoding:
 
     def _encode(self, name: str, scale: Scale, values: np.ndarray[Any, Any]) -> Tensor:
         n = len(values)
+        if scale.kind == RAW:
+            return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32).reshape(n, scale.width))
         if scale.kind == "category":
             codes = {category: i for i, category in enumerate(scale.categories)}
             index = np.fromiter((codes.get(str(v), len(codes)) for v in values), dtype=np.int64, count=n)
