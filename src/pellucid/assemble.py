@@ -33,7 +33,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
 from pellucid.rl.ppo import PPO, PPOConfig
-from pellucid.spec.model import ControlTask, PricesData, Spec, TableData
+from pellucid.spec.model import IN_MEMORY, ControlTask, PricesData, Spec, TableData
 from pellucid.supervised.learner import Supervised
 from pellucid.train.learner import Learner
 from pellucid.train.loop import LoopConfig, Trainer
@@ -81,6 +81,12 @@ def problem(spec: Spec, source: Any = None) -> Problem:
         source: a DataFrame or path that replaces the spec's own source.
     """
     data = spec.data
+    if source is None and data is not None and data.source == IN_MEMORY:
+        raise DataError(
+            f"'{spec.name}' was fitted on a table in memory, which is not kept.",
+            where="data.source",
+            mend="give it again: source=frame in Python, --data FILE on the command line",
+        )
     if isinstance(data, PricesData):
         horizon = max((getattr(t, "horizon", 1) for t in spec.tasks.values()), default=1)
         where = source if source is not None else spec.source or ""
@@ -106,6 +112,12 @@ def problem(spec: Spec, source: Any = None) -> Problem:
             target_kind=read.kind,
             notes=tuple(read.notes),
             data_sha=_fingerprint(read.rows),
+        )
+    if source is not None:
+        raise SpecError(
+            f"'{spec.name}' learns from an environment and reads no rows.",
+            where=str(source)[:80],
+            mend="leave the data out, or give a spec with a `data` section",
         )
     return Problem(spec, None, ())
 

@@ -197,3 +197,20 @@ def test_relative_sources_start_at_the_file(tmp_path: Path, monkeypatch: pytest.
     assert spec.sha() == load_spec(ROOT / "examples/stocks_csv.yaml").sha(), "the folder is no part of the identity"
     assert spec.replace({"train.updates": 3}).source == spec.source
     assert load_spec(ROOT / "examples/stocks.yaml").source == "sp500"
+
+
+def test_a_misspelt_file_and_a_table_instead_of_a_spec(tmp_path: Path) -> None:
+    (tmp_path / "stocks.yaml").write_text("name: x\n")
+    with pytest.raises(SpecError) as caught:
+        load_spec(tmp_path / "stokcs.yaml")
+    assert caught.value.mend == "did you mean 'stocks.yaml'?"
+    with pytest.raises(SpecError, match="data, not a spec") as caught:
+        load_spec("loans.csv")
+    assert caught.value.mend == "pellucid fit --data loans.csv --target COLUMN"
+
+
+def test_an_override_of_a_section_that_does_not_exist_is_placed_at_its_option() -> None:
+    spec = Path(__file__).parents[2] / "examples/table.yaml"
+    with pytest.raises(SpecError, match="did you mean 'train'") as caught:
+        load_spec(spec, ["tran.updates=3"])
+    assert caught.value.where == "--set tran.updates"

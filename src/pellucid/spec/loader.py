@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pellucid.core.errors import SpecError
+from pellucid.core.errors import SpecError, nearest
 from pellucid.spec.crosscheck import cross_problems
 from pellucid.spec.model import Spec
 from pellucid.spec.problems import Guide, Problem, from_pydantic, show, spec_error
 from pellucid.spec.problems import Path as Keys
 from pellucid.spec.yaml12 import Document
 
+DATA_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 LARGEST_FILE = 1_000_000  # bytes
 
 
@@ -64,14 +65,14 @@ def _read(file: Path) -> str:
     def error(what: str, mend: str) -> SpecError:
         return SpecError(what, where=str(file), mend=mend)
 
+    if file.suffix.lower() in DATA_SUFFIXES:
+        raise error("this is a file of data, not a spec.", f"pellucid fit --data {file} --target COLUMN")
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        near = [other.name for other in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-        raise error(
-            "there is no such spec file.",
-            f"spec files there: {', '.join(sorted(near)[:5])}" if near else "give the path of a YAML file",
-        ) from None
+        there = sorted(other.name for other in file.parent.glob("*.y*ml")) if file.parent.is_dir() else []
+        listed = f"spec files there: {', '.join(there[:5])}" if there else "give the path of a YAML file"
+        raise error("there is no such spec file.", nearest(file.name, there) or listed) from None
     except (OSError, ValueError) as reason:
         raise error(f"the spec file cannot be read: {reason}.", "give the path of a readable YAML file") from None
     if len(data) > LARGEST_FILE:
@@ -149,6 +150,8 @@ def _override(raw: dict[str, Any], override: str, places: dict[Keys, str], probl
         for old in [old for old in places if old[: len(keys)] == keys]:
             del places[old]
         places[keys] = where
+        for end in range(1, len(keys)):
+            places.setdefault(keys[:end], where)
 
 
 def _put(raw: dict[str, Any], keys: Keys, value: Any, where: str, problems: list[Problem]) -> bool:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from pellucid.spec.crosscheck import cross_problems
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
+IN_MEMORY = "dataframe"  # the source of a table that was given as an object
 FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".gz")
 
 Positive = Annotated[float, Field(gt=0)]
