@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from pellucid.core.errors import DataError, SpecError
@@ -19,26 +17,26 @@ from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.data.tables import rows_from_frame
-from pellucid.evidence.baselines import TableContext, answer
-from pellucid.evidence.entry import joined, task_entry
-from pellucid.evidence.folds import stratified_folds
-from pellucid.evidence.metrics import class_codes
 from pellucid.explain import Explanation, attribute
 from pellucid.nn.foreign import wrap as wrap_model
 from pellucid.nn.program import NetworkProgram
 from pellucid.report.progress import Progress
 from pellucid.review.diff import EXIT_CODES, DiffConfig
-from pellucid.runs.artefact import load_program, load_spec
-from pellucid.runs.diffing import diff_programs, diff_versions, without_time
+from pellucid.review.diff import diff as diff_sides
+from pellucid.review.sides import touched_keys
+from pellucid.runs.artefact import id_column, load_program
+from pellucid.runs.diffing import diff_versions
+from pellucid.runs.explaining import data_rows
 from pellucid.runs.explaining import explain as explain_rows
 from pellucid.runs.fit import fit as fit_spec
-from pellucid.runs.judge import judge_policy
-from pellucid.runs.outputs import outputs_table
+from pellucid.runs.judge import judge_policy, judge_table
+from pellucid.runs.live import live_rows, live_side, paired
 from pellucid.runs.progress import Reporter, Silent
+from pellucid.runs.reviewing import accept
 from pellucid.runs.revise import ReviseConfig
 from pellucid.runs.revise import revise as revise_version
 from pellucid.spec.loader import load_spec as read_spec
-from pellucid.spec.model import Spec
+from pellucid.spec.model import IN_MEMORY, Spec
 from pellucid.spec.presets import env_spec, table_spec
 from pellucid.store.records import Entry, Event
 from pellucid.store.store import Store
@@ -101,6 +99,10 @@ class LearnedProgram:
         index = data.index if isinstance(data, pd.DataFrame) else pd.Index(rows.keys)
         return pd.DataFrame(outputs, columns=list(program.task(name).outputs), index=index)
 
+    def rows(self, source: Any = None) -> Rows:
+        """All rows of its data, or of a DataFrame or file that replaces them, with their keys and times."""
+        return data_rows(self.store, self.ref, source)
+
     def explain(
         self,
         rows: Rows | pd.DataFrame | None = None,
@@ -112,16 +114,7 @@ class LearnedProgram:
         """Shapley values of one task, on given rows or on rows named by key or date (see `runs.explaining`)."""
         name = task or next(iter(self.program.tasks))
         names = [at] if isinstance(at, str) else list(at)
-        if rows is None:
-            return explain_rows(self.store, self.ref, at=names, tasks=[name], **options)[name]
-        if not isinstance(rows, Rows):
-            rows = rows_from_frame(rows, [self.program.schema[f] for f in self.program.task(name).inputs])
-        from pellucid.runs.artefact import load_rows
-
-        background = load_rows(self.store, self.entry.manifest["blobs"][f"background/{name}"])
-        spec = load_spec(self.store, self.entry)
-        settings = {"evaluations": spec.explain.evaluations, "seed": spec.seed, "grain": spec.explain.grain, **options}
-        return attribute(self.program, rows, name, background=background, **settings)
+        return explain_rows(self.store, self.ref, rows=rows, at=names, tasks=[name], **options)[name]
 
     def revise(
         self, *, method: str = "lora", source: Any = None, because: str = "", progress: bool = False, **options: Any
@@ -136,11 +129,6 @@ class LearnedProgram:
         if done.ref is None:
             raise DataError(done.notes[-1] + ".", where=f"revise('{self.ref}')", mend="nothing has to be done")
         return Revision(self.store, done.ref, done.notes)
-
-    def diff(self, other: str | LearnedProgram) -> Diff:
-        """The behaviour diff from this version to another."""
-        ref = other.ref if isinstance(other, LearnedProgram) else other
-        return Diff(diff_versions(self.store, self.ref, ref))
 
     def rollback(self, to: int, *, because: str, reviewer: str | None = None) -> LearnedProgram:
         """Move the head back to version `to`; deletes nothing."""
@@ -177,25 +165,31 @@ class Revision(LearnedProgram):
     def __init__(self, store: Store, ref: str, notes: list[str] | None = None) -> None:
         super().__init__(store, ref)
         self.notes = notes or []
-        self._diff: dict[str, Any] | None = None
+        self._diff: Diff | None = None
 
     @property
-    def review(self) -> Diff:
-        """Its diff against its parent, recorded as the one under review."""
+    def diff(self) -> Diff:
+        """The behaviour diff against its parent, recorded as the one under review."""
         if self._diff is None:
             if self.entry.parent is None:
                 raise DataError(
-                    f"'{self.ref}' has no parent.", where="Revision.review", mend="a first version needs none"
+                    f"'{self.ref}' has no parent.", where="Revision.diff", mend="a first version needs none"
                 )
-            self._diff = diff_versions(self.store, self.entry.parent, self.ref)
-        return Diff(self._diff)
+            self._diff = Diff(diff_versions(self.store, self.entry.parent, self.ref))
+        return self._diff
 
-    def accept(self, *, because: str = "reviewed", reviewer: str | None = None) -> LearnedProgram:
-        """Make it the next version. Raises StaleRevision when the head moved since."""
-        recorded = self.store.resolve(self.ref).diff
-        return LearnedProgram(
-            self.store, self.store.accept(self.ref, reviewer=reviewer, because=because, diff=recorded)
-        )
+    def accept(self, *, because: str = "", reviewer: str | None = None, override_gates: bool = False) -> LearnedProgram:
+        """Make it the next version.
+
+        Args:
+            because: why; may be left out when the diff's verdict is better or equivalent.
+            override_gates: accept although a gate failed; the history says so.
+        Raises:
+            ReviewError: a gate failed, or an undecided diff has no reason.
+            StaleRevision: the head moved since.
+        """
+        ref, _ = accept(self.store, self.ref, because=because, reviewer=reviewer, override=override_gates)
+        return LearnedProgram(self.store, ref)
 
     def reject(self, *, because: str, reviewer: str | None = None) -> None:
         """Decide against it; the record stays."""
@@ -255,13 +249,12 @@ class WrappedProgram:
 
     def explain(self, rows: pd.DataFrame | Rows, *, background: pd.DataFrame | Rows, **options: Any) -> Explanation:
         """Shapley values against a background of reference rows; see `pellucid.explain.attribute`."""
-        return attribute(
-            self.program, self._rows(rows), next(iter(self.tasks)), background=self._rows(background), **options
-        )
+        given, reference = (live_rows(self.program, data) for data in (rows, background))
+        return attribute(self.program, given, next(iter(self.tasks)), background=reference, **options)
 
     def evaluate(
         self,
-        data: pd.DataFrame | None = None,
+        data: pd.DataFrame | Rows | None = None,
         target: str | None = None,
         *,
         env: str | None = None,
@@ -275,50 +268,14 @@ class WrappedProgram:
             data, target: labelled rows; baselines are fitted by 5-fold cross-fitting on these very rows.
             env: for a policy, the environment in which it is judged on held-out seeds.
         """
-        name, task = next(iter(self.tasks.items()))
+        task = next(iter(self.tasks.values()))
         if env is not None:
             return judge_policy(self.program, task, env, episodes=episodes, seed=seed, margin=margin)
-        if data is None or target is None:
+        if data is None or (target is None and not isinstance(data, Rows)):
             raise SpecError(
                 "there is nothing to evaluate on.", where="evaluate(...)", mend="give data and target, or env"
             )
-        rows = self._labelled(data, target)
-        table = outputs_table(self.program, task, rows)
-        baselines = ("majority" if task.kind == "classify" else "mean", "linear", "hist_gradient_boosting")
-        y = rows.targets[name]
-        codes = class_codes(y.astype(str), task) if task.kind == "classify" else y.astype(np.float64)
-        x = np.concatenate([b.double().numpy() for b in self.program.encode(rows).values()], axis=1)
-        labels = codes if task.kind == "classify" else np.zeros(len(codes))
-        folds = stratified_folds(labels, 5, seed)
-        order = np.concatenate([f.test for f in folds])
-        answers = [
-            joined(
-                [
-                    answer(task, b, TableContext(x[f.train], codes[f.train], x[f.test], codes[f.test], seed))
-                    for f in folds
-                ]
-            )
-            for b in baselines
-        ]
-        return task_entry(task, table["loss"].to_numpy(dtype=float)[order], answers, margin=margin, seed=seed)
-
-    def _rows(self, data: pd.DataFrame | Rows) -> Rows:
-        return data if isinstance(data, Rows) else self.program.rows(data)
-
-    def _labelled(self, data: pd.DataFrame, target: str) -> Rows:
-        if target not in data:
-            raise DataError(
-                f"no column '{target}'; the table has {', '.join(map(str, data.columns))}.",
-                where="target",
-                mend="name a column of the table",
-            )
-        rows, name = self.program.rows(data), next(iter(self.tasks))
-        y = data[target].to_numpy()
-        if self.tasks[name].kind == "classify":
-            classes = [str(c) for c in self.tasks[name].options.get("classes", ())]
-            # 1 and 1.0 and True are one class, however the table spells it
-            y = np.asarray([str(v) if str(v) in classes else str(int(v)) for v in y])
-        return replace(rows, targets={name: y})
+        return judge_table(self.program, task, live_rows(self.program, data, target), seed=seed, margin=margin)
 
 
 def fit(
@@ -361,6 +318,7 @@ def chosen_spec(
     spec: Any, data: Any, target: str | None, env: str | None, name: str | None, overrides: tuple[str, ...]
 ) -> tuple[Spec, Any]:
     """(spec, replacement of its source) from what the user gave."""
+    _one_beginning(spec, data, target, env)
     if spec is not None:
         found = spec.replace(overrides=overrides) if isinstance(spec, Spec) else read_spec(spec, overrides)
         found = found if name is None else found.replace({"name": name})
@@ -368,14 +326,31 @@ def chosen_spec(
             # A version must find its own rows again: what was read goes into its spec.
             folder = Path(found.folder or Path.cwd())
             return found.replace({"data.source": os.path.relpath(Path(data).resolve(), folder)}).within(folder), None
+        if data is not None and found.data is not None:
+            found = found.replace({"data.source": IN_MEMORY})
         return found, data
     if env is not None:
         return env_spec(env, name=name, overrides=overrides), None
     if data is None or target is None:
-        raise SpecError("there is nothing to learn.", where="fit(...)", mend="give a spec, or data and target, or env")
+        half = f"the data {data!r} have" if isinstance(data, (str, Path)) else "the data have"
+        what = "there is nothing to learn" if data is None else f"{half} no target"
+        raise SpecError(f"{what}.", where="fit", mend="give a spec, or data and a target (its column), or an env")
     if isinstance(data, (str, Path)):
         return table_spec(str(data), target, name=name, overrides=overrides).within(Path.cwd()), None
-    return table_spec("dataframe", target, name=name or "table", overrides=overrides), data
+    return table_spec(IN_MEMORY, target, name=name or "table", overrides=overrides), data
+
+
+def _one_beginning(spec: Any, data: Any, target: str | None, env: str | None) -> None:
+    """A word that would be ignored is refused instead."""
+    words = {"spec": spec, "env": env, "data": data, "target": target}
+    given = [word for word, value in words.items() if value is not None]
+    if "spec" in given and ("env" in given or "target" in given):
+        mend = "leave it out, or change the spec itself: --set data.target=..., --set tasks.NAME.env=..."
+        raise SpecError(f"a spec says itself what the {given[-1]} is.", where="fit", mend=mend)
+    if "env" in given and len(given) > 1:
+        raise SpecError(
+            f"an environment needs no {given[-1]}.", where="fit", mend="give the env alone, or data and target"
+        )
 
 
 def load(ref: str, store: str | Path | Store = STORE) -> LearnedProgram:
@@ -403,33 +378,42 @@ def diff(
 
     Args:
         a, b: `LearnedProgram` or wrapped; both stored versions when `data` is None.
-        data: rows on which both are run.
+        data: rows on which both are run; those that a training has seen do not count.
         target: the column with the truth; without it, only outputs and decisions are compared.
     """
     if data is None:
-        return LearnedProgram(a.store, a.ref).diff(b)
-    rows = _common_rows(a, data, target)
-    config = without_time(DiffConfig(margin=margin, seed=seed), rows)
-    names = (getattr(a, "ref", None) or _label(a, "a"), getattr(b, "ref", None) or _label(b, "b"))
-    return Diff(diff_programs(_bare(a), _bare(b), rows, names=names, config=config))
+        return Diff(diff_versions(*_one_store(a, b)))
+    names = [str(getattr(p, "ref", None) or getattr(_bare(p), "name", "")) for p in (a, b)]
+    if names[0] == names[1]:
+        names = ["a", "b"]
+    ids = [id_column(p.store, p.entry) for p in (a, b) if isinstance(p, LearnedProgram)]
+    id = next((i for i in ids if i and not isinstance(data, Rows) and i in data), None)
+    sides = []
+    for program, name in zip((a, b), names, strict=True):
+        touched = touched_keys(program.store, program.entry) if isinstance(program, LearnedProgram) else frozenset()
+        bare = _bare(program)
+        sides.append(live_side(name, bare, live_rows(bare, data, target, id), touched))
+    return Diff({**diff_sides(*paired(*sides), DiffConfig(margin=margin, seed=seed)), "because": []})
+
+
+def _one_store(a: Any, b: Any) -> tuple[Store, str, str]:
+    if not (isinstance(a, LearnedProgram) and isinstance(b, LearnedProgram)):
+        raise SpecError(
+            "only stored versions have outputs to compare.",
+            where="pellucid.diff(a, b)",
+            mend="give rows on which both are run: pellucid.diff(a, b, frame, target)",
+        )
+    if a.store.root.resolve() != b.store.root.resolve():
+        raise SpecError(
+            f"'{a.ref}' and '{b.ref}' lie in two stores.",
+            where="pellucid.diff(a, b)",
+            mend="give rows on which both are run: pellucid.diff(a, b, frame, target)",
+        )
+    return a.store, a.ref, b.ref
 
 
 def _bare(program: Any) -> Program:
     return program.program if isinstance(program, (LearnedProgram, WrappedProgram)) else program
-
-
-def _label(program: Any, default: str) -> str:
-    return str(getattr(_bare(program), "name", default))
-
-
-def _common_rows(program: Any, data: pd.DataFrame | Rows, target: str | None) -> Rows:
-    if isinstance(data, Rows):
-        return data
-    if isinstance(program, WrappedProgram):
-        return program._rows(data) if target is None else program._labelled(data, target)
-    bare = _bare(program)
-    task = next(iter(bare.tasks.values()))
-    return rows_from_frame(data, bare.schema.inputs, None, target, task.kind)
 
 
 class _Progress:

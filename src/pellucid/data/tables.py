@@ -77,7 +77,7 @@ def read_table(
     for option, names in (("target", [target]), ("id", [id]), ("drop", drop)):
         _known([name for name in names if name is not None], columns, option, where)
     notes: list[str] = []
-    keys = _ids(columns[id], where) if id else content_keys({name: c.texts for name, c in columns.items()})
+    keys = _keys(columns, id, where)
     if target is not None and columns[target].missing.any():
         keep = ~columns[target].missing
         if not keep.any():
@@ -119,11 +119,31 @@ def rows_from_frame(
         )
     columns = _columns(frame, id, where)
     _known([id] if id else [], columns, "id", where)
-    keys = _ids(columns[id], where) if id else content_keys({name: c.texts for name, c in columns.items()})
+    keys = _keys(columns, id, where)
     targets = {}
     if target in columns:
         targets[TARGET] = _labels(columns[target]) if kind == "classify" else columns[target].values("numeric", where)
     return Rows(keys, {f.name: columns[f.name].values(f.kind, where) for f in fields}, targets)
+
+
+def table_keys(source: Source, id: str | None = None) -> npt.NDArray[np.str_]:
+    """The keys that `read_table` gives the rows of a table, shape (n,)."""
+    frame, where = _frame(source)
+    columns = _columns(frame, id, where)
+    _known([id] if id else [], columns, "id", where)
+    return _keys(columns, id, where)
+
+
+def label_column(source: Source, target: str, kind: str) -> npt.NDArray[Any]:
+    """The target of every row, shape (n,): text for `classify`, else float64, NaN where it is missing."""
+    frame, where = _frame(source)
+    columns = _columns(frame, None, where)
+    _known([target], columns, "target", where)
+    return _labels(columns[target]) if kind == "classify" else columns[target].values("numeric", where)
+
+
+def _keys(columns: Mapping[str, Column], id: str | None, where: str) -> npt.NDArray[np.str_]:
+    return _ids(columns[id], where) if id else content_keys({name: c.texts for name, c in columns.items()})
 
 
 def _columns(frame: pd.DataFrame, id: str | None, where: str) -> dict[str, Column]:

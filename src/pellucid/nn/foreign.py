@@ -19,6 +19,7 @@ from pellucid.core.errors import DataError, SchemaError, nearest
 from pellucid.core.rows import Rows, content_keys
 from pellucid.core.schema import Field, Schema
 from pellucid.core.task import Task, TaskKind
+from pellucid.data.cells import number_text
 from pellucid.nn.columns import block, infer_fields, raw
 
 if TYPE_CHECKING:
@@ -240,7 +241,10 @@ def _matrix(columns: Columns, fields: tuple[Field, ...]) -> npt.NDArray[Any]:
 def _adapt_estimator(model: Any, fields: tuple[Field, ...], name: str) -> _Adapter:
     call = _estimator_input(model, fields, name)
     if hasattr(model, "predict_proba") and hasattr(model, "classes_"):
-        classes = tuple(str(label) for label in model.classes_)
+        classes = tuple(
+            number_text(float(label)) if isinstance(label, float | np.floating) else str(label)
+            for label in model.classes_
+        )
         options = {"classes": list(classes)}
         return _Adapter(lambda columns: model.predict_proba(call(columns)), "classify", classes, "probability", options)
     if hasattr(model, "classes_"):
@@ -314,6 +318,8 @@ def _adapt_policy(policy: Any, fields: tuple[Field, ...]) -> _Adapter:
         return torch.cat([distribution.mean.reshape(-1, count), value], dim=1)
 
     actions = [f"action_{i}" for i in range(count)]
-    options = {"actions": count, "space": "discrete" if discrete else "continuous"}
+    options: dict[str, Any] = {"actions": count, "space": "discrete" if discrete else "box"}
+    if not discrete:
+        options |= {"low": np.ravel(space.low).tolist(), "high": np.ravel(space.high).tolist()}
     unit = "logit; value: return" if discrete else "action; value: return"
     return _Adapter(call, "control", (*actions, "value"), unit, options)

@@ -91,6 +91,10 @@ def diff(base: Side, candidate: Side, config: DiffConfig | None = None) -> dict[
                 notes.append(f"task '{name}': {what} {_names(lost)} in {base.ref} only")
             if new := [v for v in b if v not in a]:
                 notes.append(f"task '{name}': {what} {_names(new)} in {candidate.ref} only")
+        for what, which in (("metric", "losses"), ("unit", "outputs")):
+            one, other = (getattr(side.tasks[name], what) for side in (base, candidate))
+            if one != other:
+                notes.append(f"task '{name}': {what} '{one}' and '{other}', so the {which} are not compared")
     if contaminated:
         notes.append(
             f"contaminated: {contaminated} review rows were touched by the training of one side"
@@ -181,7 +185,7 @@ def join(base: pd.DataFrame, candidate: pd.DataFrame, task: str, notes: list[str
 def _task(base: Side, candidate: Side, name: str, rows: pd.DataFrame, config: DiffConfig) -> dict[str, Any]:
     task = candidate.tasks[name]
     loss_a, loss_b = rows["loss_a"].to_numpy(dtype=float), rows["loss_b"].to_numpy(dtype=float)
-    scored = np.isfinite(loss_a) & np.isfinite(loss_b)
+    scored = np.isfinite(loss_a) & np.isfinite(loss_b) & (base.tasks[name].metric == task.metric)
     ordered = "time_a" in rows
     label, unit = label_and_unit(task)
     entry: dict[str, Any] = {
@@ -221,7 +225,7 @@ def _task(base: Side, candidate: Side, name: str, rows: pd.DataFrame, config: Di
             "method": found.method,
         }
     entry["flips"] = _flips(task, rows, loss_a, loss_b)
-    entry["outputs"] = _outputs(task, rows)
+    entry["outputs"] = _outputs(rows) if base.tasks[name].unit == task.unit else []
     entry["attribution"] = _attribution(base.attribution.get(name), candidate.attribution.get(name))
     return entry
 
@@ -260,7 +264,7 @@ def _flips(
     }
 
 
-def _outputs(task: Task, rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _outputs(rows: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for column in [c[:-2] for c in rows.columns if c.startswith("out:") and c.endswith("_a")]:
         if f"{column}_b" not in rows:

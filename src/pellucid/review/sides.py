@@ -44,20 +44,23 @@ class Side:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
+def touched_keys(store: Store, entry: Entry) -> frozenset[str]:
+    """Keys of the rows whose labels a version's training saw."""
+    blobs: dict[str, str] = entry.manifest["blobs"]
+    return frozenset(store.blobs.get_table(blobs["touched"])["key"]) if "touched" in blobs else frozenset()
+
+
 def side(store: Store, entry: Entry) -> Side:
     """The side of a stored version or candidate."""
     blobs: dict[str, str] = entry.manifest["blobs"]
     tasks = {t["name"]: Task.from_json(t) for t in store.blobs.get_json(blobs["program"])["tasks"]}
     outputs = {name: store.blobs.get_table(blobs[f"outputs/{name}"]) for name in tasks if f"outputs/{name}" in blobs}
-    touched: frozenset[str] = frozenset()
-    if "touched" in blobs:
-        touched = frozenset(store.blobs.get_table(blobs["touched"])["key"])
     return Side(
         entry.ref,
         entry.sha,
         tasks,
         outputs,
-        touched,
+        touched_keys(store, entry),
         store.blobs.get_json(blobs["attribution"]) if "attribution" in blobs else {},
         entry.manifest.get("parameters", {}),
         store.blobs.get_json(blobs["measured"]) if "measured" in blobs else {},

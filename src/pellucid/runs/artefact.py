@@ -73,6 +73,11 @@ def load_spec(store: Store, entry: Entry) -> Spec:
     return spec if folder is None else spec.within(store.root.parent / folder)
 
 
+def id_column(store: Store, entry: Entry) -> str | None:
+    """The column of its table that identifies a row; None when the content does."""
+    return getattr(load_spec(store, entry).data, "id", None)
+
+
 def save_rows(store: Store, rows: Rows) -> str:
     """A few rows (a background, states to look at) as one blob of arrays; texts go into the metadata."""
     import json

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pellucid.assemble import problem
 from pellucid.core.errors import DataError, nearest
 from pellucid.core.rows import Rows
+from pellucid.data.tables import rows_from_frame
 from pellucid.explain import Explanation, attribute
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_rows, load_spec
@@ -22,6 +24,7 @@ def explain(
     store: Store,
     ref: str,
     *,
+    rows: Rows | pd.DataFrame | None = None,
     at: Sequence[str] = (),
     tasks: Sequence[str] = (),
     source: Any = None,
@@ -34,8 +37,9 @@ def explain(
     """Explanations per task.
 
     Args:
-        at: keys, dates (2018-02-05) or row numbers; by default the last review row (for an environment, the first
-            states that the policy visits).
+        rows: rows, or a table with the program's inputs; a trading policy is asked in the positions that it takes.
+        at: keys, dates (2018-02-05) or row numbers; by default all of `rows`, else the last review row (of an
+            environment, the last of the kept states that the policy visits).
         tasks: by default all.
         source: a DataFrame or path that replaces the spec's own.
     Raises:
@@ -45,18 +49,23 @@ def explain(
     entry = store.resolve(ref)
     program, spec = load_program(store, entry), load_spec(store, entry)
     blobs: dict[str, str] = entry.manifest["blobs"]
-    prob = problem(spec, source) if spec.data is not None else None
+    own = problem(spec, source).rows if rows is None and spec.data is not None else None
+    reviewed = frozenset(store.review_keys(entry.name) or ())
     found = {}
     with one_thread():
         for name in tasks or tuple(program.tasks):
             program.task(name)
             background = load_rows(store, blobs[f"background/{name}"])
-            pool = _pool(program, name, None if prob is None else prob.rows, background)
-            rows = pick(pool, at)
-            reporter.stage(f"explain {name}", len(rows))
+            if rows is not None:
+                pool = _given(program, name, rows)
+                chosen = pick(pool, at) if at else pool
+            else:
+                pool = _pool(program, name, own, background)
+                chosen = pick(pool, at or _last(pool, reviewed))
+            reporter.stage(f"explain {name}", len(chosen))
             found[name] = attribute(
                 program,
-                rows,
+                chosen,
                 name,
                 background=background,
                 method=method,
@@ -76,10 +85,34 @@ def _pool(program: NetworkProgram, name: str, rows: Rows | None, background: Row
     return visited(program, task, rows) if trades(task) else rows
 
 
+def _given(program: NetworkProgram, name: str, data: Rows | pd.DataFrame) -> Rows:
+    task = program.tasks[name]
+    inputs = [field for field in task.inputs if not (trades(task) and field == "position")]
+    rows = data if isinstance(data, Rows) else rows_from_frame(data, [program.schema[field] for field in inputs])
+    return visited(program, task, rows) if trades(task) and "position" not in rows.fields else rows
+
+
+def _last(rows: Rows, reviewed: frozenset[str]) -> list[str]:
+    """The key of the last review row, else of the last row."""
+    keys = [str(key) for key in rows.keys]
+    return [next((key for key in reversed(keys) if key in reviewed), keys[-1])]
+
+
+def data_rows(store: Store, ref: str, source: Any = None) -> Rows:
+    """All rows of a version's data, or of a DataFrame or path that replaces them."""
+    entry = store.resolve(ref)
+    rows = problem(load_spec(store, entry), source).rows
+    if rows is None:
+        raise DataError(
+            f"'{entry.ref}' was learned from an environment, not from rows.",
+            where="LearnedProgram.rows()",
+            mend="explain(at=...) names states that the policy visits",
+        )
+    return rows
+
+
 def pick(rows: Rows, at: Sequence[str]) -> Rows:
-    """The rows named by key, by date or by number; the last one when nothing is named."""
-    if not at:
-        return rows.take(np.asarray([len(rows) - 1]))
+    """The rows named by key, by date or by number."""
     keys = {str(key): i for i, key in enumerate(rows.keys)}
     days = {} if rows.times is None else {str(day): i for i, day in enumerate(rows.times)}
     chosen = []
@@ -88,7 +121,7 @@ def pick(rows: Rows, at: Sequence[str]) -> Rows:
             chosen.append(keys[wanted])
         elif wanted in days:
             chosen.append(days[wanted])
-        elif wanted.isdecimal() and int(wanted) < len(rows) and not days:
+        elif wanted.isdecimal() and int(wanted) < len(rows) and not days:  # 2018 among dates is no row number
             chosen.append(int(wanted))
         else:
             raise _unknown(wanted, rows, keys, days)

@@ -18,7 +18,7 @@ from pellucid.core.task import Task
 from pellucid.evidence.baselines import Answer, PriceContext, RolloutContext, TableContext, answer, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
-from pellucid.evidence.folds import Fold
+from pellucid.evidence.folds import Fold, stratified_folds
 from pellucid.evidence.metrics import class_codes, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
@@ -190,6 +190,27 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
         "held_out_seeds": f"{test.start}..{test.stop - 1}",
     }
     return task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)
+
+
+def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: float) -> dict[str, Any]:
+    """A program from elsewhere on labelled rows, beside baselines that are cross-fitted on these very rows."""
+    if task.kind not in ("classify", "regress"):
+        raise DataError(
+            f"a {task.kind} program cannot be judged on a table.",
+            where="evaluate(data, target)",
+            mend="give the environment in which it acts: evaluate(env=...)",
+        )
+    table = outputs_table(program, task, rows)
+    y = rows.targets[str(task.options.get("target", task.name))]
+    codes = class_codes(y.astype(str), task) if task.kind == "classify" else y.astype(np.float64)
+    blocks = program.encode(rows)
+    x = np.concatenate([blocks[name].double().numpy() for name in task.inputs], axis=1)
+    folds = stratified_folds(codes if task.kind == "classify" else np.zeros(len(codes)), 5, seed)
+    contexts = [TableContext(x[f.train], codes[f.train], x[f.test], codes[f.test], seed) for f in folds]
+    names = ("majority" if task.kind == "classify" else "mean", "linear", "hist_gradient_boosting")
+    answers = [joined([answer(task, name, context) for context in contexts]) for name in names]
+    losses = table["loss"].to_numpy(dtype=float)[np.concatenate([f.test for f in folds])]
+    return task_entry(task, losses, answers, margin=margin, seed=seed)
 
 
 def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:

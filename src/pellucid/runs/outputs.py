@@ -16,7 +16,7 @@ from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence.metrics import probabilities, row_losses
-from pellucid.runs.policies import POSITION, greedy, replay_policy, rollout, trades
+from pellucid.runs.policies import POSITION, action_dimension, greedy, replay_policy, rollout, trades
 
 HELD_OUT = 1_000_003  # first seed of held-out episodes, far from any training seed
 
@@ -62,7 +62,7 @@ def decisions(task: Task, outputs: npt.NDArray[Any], rows: Rows) -> npt.NDArray[
     if task.kind == "volatility":
         return np.where(outputs[:, 0] > 2.0 * np.log(rows.extra["sigma"]), "rising", "falling")
     if task.kind == "control" and task.options.get("space") == "discrete":
-        names = task.options.get("action_names") or list(task.outputs[:-1])
+        names = task.options.get("action_names") or list(task.outputs[: action_dimension(task)])
         picked: npt.NDArray[np.str_] = np.asarray(names, dtype=np.str_)[outputs[:, : len(names)].argmax(1)]
         return picked
     return np.full(len(rows), "")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pellucid.core.errors import SchemaError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
@@ -143,13 +144,31 @@ def action_dimension(task: Task) -> int:
 
 
 def greedy(program: Program, task: Task) -> Any:
-    """The program as a `choose` of `rollout`: the likeliest action, or the mean action."""
+    """The program as a `choose` of `rollout`: the likeliest action, or the mean action.
+
+    A policy from elsewhere may call the observed values otherwise than the environment does: then they are taken in
+    order.
+    """
 
     actions = action_dimension(task)
+    widths = [program.schema[name].width for name in task.inputs]
+
+    def named(obs: dict[str, Any]) -> dict[str, Any]:
+        if all(name in obs for name in task.inputs):
+            return obs
+        values = np.concatenate(list(obs.values()), axis=1)
+        if values.shape[1] != sum(widths):
+            raise SchemaError(
+                f"the policy reads {sum(widths)} values ({', '.join(task.inputs)}), the environment gives "
+                f"{values.shape[1]} ({', '.join(obs)}).",
+                where=f"environment of task '{task.name}'",
+                mend="judge the policy in the environment that it was learned in",
+            )
+        return dict(zip(task.inputs, np.split(values, np.cumsum(widths)[:-1], axis=1), strict=True))
 
     def choose(obs: dict[str, Any], _: int) -> Any:
         n = len(next(iter(obs.values())))
-        rows = Rows(np.full(n, ""), dict(obs))
+        rows = Rows(np.full(n, ""), named(obs))
         with torch.no_grad():
             outputs = program(program.encode(rows), task.name)[:, :actions]
         if task.options["space"] == "discrete":
