@@ -52,7 +52,8 @@ class IgnoreConfig:
 
 
 class IgnoreBatch(NamedTuple):
-    blocks: Blocks  # 2n rows: n rows with the forbidden fields resampled, then the same n resampled again
+    first: Blocks  # n rows with the forbidden fields resampled
+    second: Blocks  # the same n rows, resampled again
     anchor: Tensor  # (n, k) in the training space
     target: Tensor | None  # (n,)
 
@@ -120,11 +121,13 @@ class Ignore:
         index = torch.from_numpy(draw.integers(self._n, size=min(self.config.batch, self._n)).astype(np.int64))
         twice = torch.cat([index, index])
         blocks = self._resampled({k: v[twice] for k, v in self.blocks.items()}, "batch", self._drawn)
+        first, second = ({k: v.chunk(2)[half] for k, v in blocks.items()} for half in (0, 1))
         self._drawn += 1
-        return IgnoreBatch(blocks, self._anchor[index], None if self.target is None else self.target[index])
+        return IgnoreBatch(first, second, self._anchor[index], None if self.target is None else self.target[index])
 
     def loss(self, network: nn.Module, batch: IgnoreBatch) -> Loss:
-        z = OUTPUTS[self.task.kind].training(self.task, network(batch.blocks, self.task.name))
+        blocks = {k: torch.cat([v, batch.second[k]]) for k, v in batch.first.items()}
+        z = OUTPUTS[self.task.kind].training(self.task, network(blocks, self.task.name))
         first, second = z.chunk(2)
         anchor = (((first + second) / 2 - batch.anchor) / self._scale).square().mean()
         effect = ((first - second) / self._scale).square().mean() / 2

@@ -120,6 +120,7 @@ class PPO:
         self._next = 0  # position of the next minibatch in this rollout
         self._scale = RewardScale(env.num_envs, config.discount)
         self._view: PlainView | None = None  # of a plain network: the same numbers, faster
+        self._viewed = False  # looked for since the rollout was collected or restored
         self._returns: list[float] = []  # of the last 100 finished episodes
 
     @property
@@ -135,7 +136,6 @@ class PPO:
             # The normaliser moves only between rollouts: old and new log-probabilities see the same inputs.
             network.observe({k: v.to(network.bias.device) for k, v in self._rollout.blocks.items()})
         config, env, device = self.config, self.env, network.bias.device
-        self._view = plain_view(network, self.task.name)
         forward = self._view or network
         if self._obs is None:
             self._obs = env.reset()
@@ -203,9 +203,14 @@ class PPO:
 
     def next_batch(self, network: nn.Module) -> PPOBatch:
         assert isinstance(network, Network)
-        if self._rollout is None or self._next >= self.config.epochs * self._per_epoch(self._rollout):
-            self._rollout, self._next = self._collect(network), 0
         rollout = self._rollout
+        if rollout is not None and self._next >= self.config.epochs * self._per_epoch(rollout):
+            rollout = None
+        if rollout is None or not self._viewed:
+            self._view, self._viewed = plain_view(network, self.task.name), True
+        if rollout is None:
+            rollout = self._rollout = self._collect(network)
+            self._next = 0
         per_epoch = self._per_epoch(rollout)
         epoch, part = divmod(self._next, per_epoch)
         n = len(rollout.advantage)
@@ -273,7 +278,7 @@ class PPO:
         }
 
     def set_state(self, state: State) -> None:
-        self._rollouts, self._next = int(state["rollouts"]), int(state["next"])
+        self._rollouts, self._next, self._viewed = int(state["rollouts"]), int(state["next"]), False
         self._returns = list(state["returns"])
         self._scale.set_state(state["scale"])
         self._rollout = None if state["rollout"] is None else PPOBatch(**state["rollout"])
