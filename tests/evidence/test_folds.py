@@ -38,7 +38,7 @@ def test_too_few_rows_are_named() -> None:
         walk_forward(10, folds=8)
     with pytest.raises(DataError, match="review set"):
         review_split(5, rows=5, ordered=True)
-    with pytest.raises(DataError, match="3 rows do not give 5 folds"):
+    with pytest.raises(DataError, match="3 rows cannot be dealt into 5 folds"):
         stratified_folds(np.zeros(3), 5, 0)
 
 

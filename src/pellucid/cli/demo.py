@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from importlib.resources import files
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     tour = Tour(Path(args.folder))
-    overrides = [*args.set, *([f"data.source={args.source}"] if args.source else [])]
+    overrides = [*args.set, *([f"data.source={_source(args.source)}"] if args.source else [])]
     sets = [word for value in overrides for word in ("--set", value)]
     day = [] if args.source else ["--at", DAY]
     tour.say("A learned program, reviewed like a written one: prices in, a forecast, a risk and a trading policy out.")
@@ -67,6 +68,14 @@ def run(args: argparse.Namespace) -> int:
     return 0 if same else 1
 
 
+def _source(name: str) -> str:
+    """A file is named from here, not from the folder of the spec."""
+    from pellucid.spec.model import FILE_SUFFIXES
+
+    is_file = name.lower().endswith(FILE_SUFFIXES) or "/" in name
+    return str(Path(name).resolve()) if is_file else name
+
+
 def _spec() -> str:
     """The example as a user of the repository would name it, else the copy inside the package."""
     local = Path("examples/stocks.yaml")
@@ -84,11 +93,11 @@ class Tour:
         from pellucid.core.errors import StoreError
 
         self.folder, self.marker = folder, folder / ".tour"
-        if folder.exists() and any(folder.iterdir()) and not self.marker.exists():
+        if folder.exists() and not self.marker.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise StoreError(
-                f"the folder '{folder}' holds something that no demo made.",
+                f"'{folder}' holds something that no demo made.",
                 where="--folder",
-                mend="name another folder",
+                mend="name a folder that is empty or does not exist yet",
             )
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -104,16 +113,17 @@ class Tour:
         show(Text(f"\n{text}", style="italic"))
 
     def type(self, *words: str, store: bool = False, passing: Sequence[int] = (0,)) -> int:
-        """Show a command and run it; any other exit code ends the tour."""
+        """Show a command and run it; its error, or any other exit code, ends the tour."""
         from rich.text import Text
 
-        from pellucid.cli.main import main
+        from pellucid.cli.main import dispatch
         from pellucid.core.errors import ReviewError
 
         typed = [*words, "--store", self.path("store")] if store else list(words)
         show(Text(f"\n$ pellucid {shlex.join(typed)}", style="bold"))
         started = time.perf_counter()
-        code = main(typed)
+        code = dispatch(typed)
+        sys.stdout.flush()
         self.times.append((words[0], time.perf_counter() - started))
         if code not in passing:
             raise ReviewError(

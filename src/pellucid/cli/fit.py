@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pellucid.handle import chosen_spec
+    from pellucid.handle import LearnedProgram, chosen_spec
     from pellucid.report.terminal import evidence_view
     from pellucid.runs.fit import fit
 
@@ -39,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
     store = open_store(args, create=True)
     with reporting(args.quiet) as reporter:
         done = fit(spec, store, source=source, resume=args.resume, because=args.because, reporter=reporter)
+    evidence = LearnedProgram(store, done.ref).evidence  # with the trials and looks so far
     if args.json:
-        dump({"ref": done.ref, "evidence": done.evidence})
+        dump({"ref": done.ref, "evidence": evidence})
         return 0
-    show(evidence_view(done.evidence))
+    show(evidence_view(evidence))
     if done.accepted:
         print(f"\n{done.ref} is the head of '{spec.name}'. Next: pellucid explain {done.ref}")
     else:

@@ -44,7 +44,7 @@ def walk_forward(
     if folds < 1 or purge < 0 or size < 1 or start - purge < 1:
         raise DataError(
             f"{n} rows do not give {folds} walk-forward folds (first tested row {start}, purge {purge}).",
-            where="walk_forward(...)",
+            where="evidence.folds",
             mend="give more rows, fewer folds or a smaller purge",
         )
     edges = [start + k * size for k in range(folds)] + [n]
@@ -61,7 +61,11 @@ def stratified_folds(labels: npt.NDArray[Any], k: int, seed: int) -> list[Fold]:
     """
     n = len(labels)
     if k < 2 or n < k:
-        raise DataError(f"{n} rows do not give {k} folds.", where="stratified_folds(...)", mend="use 2 to n folds")
+        raise DataError(
+            f"{n} rows cannot be dealt into {k} folds.",
+            where="evidence.folds",
+            mend="give more rows, or fewer folds (at least 2)",
+        )
     order = _dealt(labels, seed, "evidence/folds")
     member = np.empty(n, dtype=np.int64)
     member[order] = np.arange(n) % k
@@ -93,9 +97,9 @@ def review_split(
     size = max(1, round(n * share)) if rows is None else rows
     if size < 1 or n - size - purge < 1:
         raise DataError(
-            f"{n} rows cannot give up {size} to the review set and {purge} to the purge.",
-            where="review_split(...)",
-            mend="give more rows or a smaller review set",
+            f"{n} rows cannot give up {size} to the review set" + (f" and {purge} to the purge." if purge else "."),
+            where="review",
+            mend="give more rows, or a smaller review set (review.rows, review.share)",
         )
     if ordered:
         return Fold(np.arange(n - size - purge), np.arange(n - size, n))

@@ -51,7 +51,7 @@ class NetworkProgram:
         if name not in self._tasks:
             raise SchemaError(
                 f"no task '{name}'; the program's tasks are {', '.join(self._tasks)}.",
-                where="Program.task(...)",
+                where="task",
                 mend=nearest(name, self._tasks) or "use one of the names above",
             )
         return self._tasks[name]

@@ -17,6 +17,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_rows, load_spec
 from pellucid.runs.policies import trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
+from pellucid.spec.model import Spec, TableData
 from pellucid.store.store import Store
 
 
@@ -49,12 +50,13 @@ def explain(
     entry = store.resolve(ref)
     program, spec = load_program(store, entry), load_spec(store, entry)
     blobs: dict[str, str] = entry.manifest["blobs"]
-    own = problem(spec, source).rows if rows is None and spec.data is not None else None
+    for name in tasks:
+        program.task(name)  # a misspelt task is told before anything is computed
+    own = _own(program, spec, source) if rows is None else None
     reviewed = frozenset(store.review_keys(entry.name) or ())
     found = {}
     with one_thread():
         for name in tasks or tuple(program.tasks):
-            program.task(name)
             background = load_rows(store, blobs[f"background/{name}"])
             if rows is not None:
                 pool = _given(program, name, rows)
@@ -75,6 +77,13 @@ def explain(
                 progress=lambda done, _: reporter.advance(done),
             )
     return found
+
+
+def _own(program: NetworkProgram, spec: Spec, source: Any) -> Rows | None:
+    """The rows that can be named. Of another table only the inputs are needed: whom one asks about has no label yet."""
+    if source is not None and isinstance(spec.data, TableData):
+        return rows_from_frame(source, list(program.schema.inputs), spec.data.id)
+    return problem(spec, source).rows if spec.data is not None or source is not None else None
 
 
 def _pool(program: NetworkProgram, name: str, rows: Rows | None, background: Rows) -> Rows:
@@ -133,13 +142,17 @@ def _unknown(wanted: str, rows: Rows, keys: dict[str, int], days: dict[str, int]
         try:
             asked = np.datetime64(wanted, "D")
         except ValueError:
+            asked = None
+        if asked is None or np.isnat(asked):
             return DataError(f"'{wanted}' is no date and no key.", where="--at", mend="write YYYY-MM-DD")
+        first, last = rows.times[0], rows.times[-1]
         close = rows.times[np.abs(rows.times - asked).argmin()]
-        return DataError(
-            f"there is no row for {wanted} (rows run from {rows.times[0]} to {rows.times[-1]}).",
-            where="--at",
-            mend=f"markets were closed or the window does not reach: the nearest day is {close}",
-        )
+        mend = f"no prices of that day: the nearest one is {close}"
+        if asked < first:
+            mend = f"the first days only fill the windows; the first row is {first}"
+        elif asked > last:
+            mend = f"the last row is {last}"
+        return DataError(f"there is no row for {wanted} (rows run from {first} to {last}).", where="--at", mend=mend)
     return DataError(
         f"there is no row '{wanted}' among {len(rows):,}.",
         where="--at",

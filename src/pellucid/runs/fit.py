@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.assemble import Problem, assemble, problem
-from pellucid.core.errors import DataError
+from pellucid.core.errors import DataError, ReviewError
 from pellucid.core.random import derive, stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
@@ -82,11 +82,7 @@ def split(prob: Problem, store: Store) -> Split:
         mine = np.isin(rows.keys, np.asarray(frozen, dtype=np.str_))
         review, train = np.flatnonzero(mine), np.flatnonzero(~mine)
         if not len(review):
-            raise DataError(
-                f"none of the {len(frozen)} review rows of '{spec.name}' is in these data.",
-                where="frozen review set",
-                mend="fit these data under another name, or restore the rows (and the id column) that were reviewed",
-            )
+            raise _other_rows(spec.name, frozen, rows)
         if ordered:
             # A label may reach into the review rows; folds and policies need consecutive days, so what follows waits.
             later = train[train > review[-1] + prob.purge]
@@ -112,6 +108,16 @@ def split(prob: Problem, store: Store) -> Split:
             labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed
         )
     return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds], tuple(notes))
+
+
+def _other_rows(name: str, frozen: Sequence[str], rows: Rows) -> DataError:
+    asset, now = str(frozen[0]).partition("/")[0], str(rows.keys[0]).partition("/")[0]
+    mend = "fit these data under another name (--name), or restore the rows (and the id column) that were reviewed"
+    if rows.times is not None and asset != now:  # prices are named by their file
+        mend = f"name the file as before: rows are called {now}/DATE now, {asset}/DATE then; or use another --name"
+    return DataError(
+        f"none of the {len(frozen)} review rows of '{name}' is in these data.", where="frozen review set", mend=mend
+    )
 
 
 def alike(keys: Any, review: Sequence[str]) -> Any:
@@ -154,14 +160,19 @@ def fit(
     for note in prob.notes:
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
-    try:
-        with one_thread():
-            run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
+    with one_thread():
+        run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
+        try:
             version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
             fitted = _keep(prob, version, store, author, because)
+        except KeyboardInterrupt:
+            raise interrupted("interrupted") from None
+        except ReviewError:  # it was decided before: resuming would end here again
+            run.finish()
+            raise
+        finally:
+            run.tidy()
         run.finish()
-    except KeyboardInterrupt:
-        raise interrupted("interrupted") from None
     return fitted
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.assemble import Assembly
-from pellucid.core.errors import DataError, Interrupted
+from pellucid.core.errors import CorruptBlob, DataError, Interrupted
 from pellucid.core.task import Task
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs import statefile
@@ -40,7 +40,7 @@ class Run:
         self.folder, self.reporter = folder, reporter
         marker = folder / "run.json"
         if resume and marker.exists():
-            found = json.loads(marker.read_text())
+            found = _read(marker)
             changed = [key for key in identity if found.get(key) != identity[key]]
             if changed:
                 raise DataError(
@@ -107,9 +107,25 @@ class Run:
                 raise interrupted(f"interrupted after '{stage}'")
         return program, history.curves
 
+    def tidy(self) -> None:
+        """A run that reached no state leaves nothing behind."""
+        if not any(self.folder.glob("*.state")):
+            self.finish()
+
     def finish(self) -> None:
         """The run is stored as a version: its folder is not needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read(marker: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(marker.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptBlob(
+            f"the record of an unfinished run is damaged: {type(error).__name__}.",
+            where=str(marker),
+            mend="start anew without --resume",
+        ) from error
 
 
 def interrupted(what: str) -> Interrupted:

@@ -192,7 +192,6 @@ class EvidenceSpec(Section):
 
     folds: Count = Field(default=3, le=50, description="walk-forward or cross-validation folds")
     block: Count = Field(default=20, description="mean length of the bootstrap's blocks, rows")
-    resamples: int = Field(default=2000, ge=100, le=1_000_000, description="bootstrap resamples")
     margin: float = Field(default=0.01, ge=0, description="relative difference that does not matter (equivalence test)")
     controls: bool = Field(default=False, description="also fit a planted market and a random walk")
     episodes: Count = Field(default=100, description="greedy episodes by which a policy is judged")
