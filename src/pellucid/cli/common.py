@@ -66,6 +66,13 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
     return read
 
 
+def new_file(text: str) -> str:
+    """An argparse type: where a file is to be written; told before the work begins."""
+    if not text or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"got '{text}', which is no name for a file; give a path like page.html")
+    return text
+
+
 def open_store(args: argparse.Namespace, *, create: bool = False) -> Store:
     from pellucid.core.errors import StoreError
     from pellucid.store.store import Store

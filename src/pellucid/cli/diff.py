@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pellucid.cli.common import add_store, dump, open_store, show, write_page
+from pellucid.cli.common import add_store, dump, new_file, open_store, show, write_page
 
 EXAMPLE = """\
 example:
@@ -23,9 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", help="a version, e.g. stocks@1")
     parser.add_argument("candidate", help="a candidate or another version")
     parser.add_argument("--json", action="store_true", help="print the diff as JSON: same inputs, same bytes")
-    parser.add_argument("--html", metavar="FILE", help="also write one self-contained page")
-    parser.add_argument("--markdown", metavar="FILE", help="also write a comment for a pull request")
-    parser.add_argument("--svg", metavar="FILE", help="also write one picture, for a comment or a README")
+    parser.add_argument("--html", type=new_file, metavar="FILE", help="also write one self-contained page")
+    parser.add_argument("--markdown", type=new_file, metavar="FILE", help="also write a comment for a pull request")
+    parser.add_argument(
+        "--svg", type=new_file, metavar="FILE", help="also write one picture, for a comment or a README"
+    )
     add_store(parser)
 
 

@@ -9,6 +9,7 @@ from pellucid.cli.common import (
     add_quiet,
     add_store,
     dump,
+    new_file,
     open_store,
     reporting,
     show,
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grain", choices=["field", "group"], help="players: whole fields, or groups of lags")
     parser.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
     parser.add_argument("--seed", type=whole(0), metavar="N", help="default: the program's own")
-    parser.add_argument("--html", metavar="FILE", help="also write a page with pictures")
+    parser.add_argument("--html", type=new_file, metavar="FILE", help="also write a page with pictures")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_data(parser)
     add_store(parser)
@@ -66,5 +67,7 @@ def run(args: argparse.Namespace) -> int:
         show(*(explanation_view(one) for one in drawn))
     if args.html:
         page = explanation_page(drawn, program=store.resolve(args.version).ref)
-        print(f"\npicture: {write_page(args.html, page)}")
+        address = write_page(args.html, page)
+        if not args.json:
+            print(f"\npicture: {address}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_data, add_quiet, add_store, open_store, reporting, write_page
+from pellucid.cli.common import add_data, add_quiet, add_store, new_file, open_store, reporting, write_page
 
 EXAMPLE = """\
 example:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", help="stocks@1, stocks~3f2a, or stocks for the head")
     parser.add_argument("--at", action="append", default=[], metavar="ROW", help="rows to explain (repeatable)")
     parser.add_argument("--against", metavar="VERSION", help="the diff's base (default: the parent)")
-    parser.add_argument("--html", metavar="FILE", help="where the page goes (default: NAME-report.html)")
+    parser.add_argument("--html", type=new_file, metavar="FILE", help="where the page goes (default: NAME-report.html)")
     add_data(parser)
     add_store(parser)
     add_quiet(parser)

@@ -235,5 +235,13 @@ def log_view(history: Sequence[Json]) -> RenderableType:
     """
     if not history:
         return Text("No history yet.")
-    rows = [tuple(text(one, key) for key in ("ref", "what", "when", "who", "because")) for one in history]
-    return _table("", ("version", "what", "when", "who", "because"), rows) if rows else Text("")
+    rows = [
+        (text(one, "ref"), text(one, "what"), _minute(text(one, "when")), text(one, "who"), text(one, "because"))
+        for one in history
+    ]
+    return _table("", ("version", "what", "when (UTC)", "who", "because"), rows)
+
+
+def _minute(when: str) -> str:
+    """2026-11-24T06:28:53+00:00 as 2026-11-24 06:28: the JSON has the seconds."""
+    return when[:16].replace("T", " ") if when.endswith("+00:00") else when

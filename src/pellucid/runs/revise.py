@@ -17,14 +17,14 @@ import torch
 from pellucid.adapt import build as build_delta
 from pellucid.adapt import fit_rank
 from pellucid.assemble import Problem, problem, training_target
-from pellucid.core.errors import DataError, ReviewError, nearest
+from pellucid.core.errors import DataError, DeltaError, ReviewError, nearest
 from pellucid.core.random import derive
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence.finance import DAYS
 from pellucid.feedback.ignore import Ignore, IgnoreConfig
 from pellucid.nn.delta import Delta
-from pellucid.nn.network import safe
+from pellucid.nn.network import Network, safe
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
@@ -306,7 +306,7 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
     """
     network = program.network
     if config.method == "adalora":
-        rank = fit_rank(network, share=config.share)
+        rank = _rank(network, config.share)
         start = max(2 * rank, 20)
         return build_delta("adalora", {"start_rank": start, "budget": rank, "steps": config.updates, "seed": seed})
     widths = network.architecture["widths"]
@@ -315,8 +315,16 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
     if count <= config.share * program.parameter_count():
         targets = tuple(f"encoders.{safe(f)}.project" for f in fields)
         return build_delta("lora", {"rank": rank, "alpha": float(rank), "targets": targets, "seed": seed})
-    rank = fit_rank(network, share=config.share)
+    rank = _rank(network, config.share)
     return build_delta("lora", {"rank": rank, "alpha": 2.0 * rank, "seed": seed})
+
+
+def _rank(network: Network, share: float) -> int:
+    try:
+        return fit_rank(network, share=share)
+    except DeltaError as error:
+        mend = "allow a larger share (revise --share), or fit a wider network (network.width)"
+        raise DeltaError(error.what, where="share of the parameters", mend=mend) from error
 
 
 def _measured(
