@@ -145,7 +145,7 @@ EXIT_CODES = {"better": 0, "equivalent": 0, "worse": 1, "undecided": 3}
 
 
 def join(base: pd.DataFrame, candidate: pd.DataFrame, task: str, notes: list[str]) -> pd.DataFrame:
-    """The rows that both sides answered, in the base's order, columns suffixed `_a` and `_b`.
+    """The rows that both sides answered, by time and key whatever their order was, columns suffixed `_a` and `_b`.
 
     Raises:
         DataError: no common key, repeated keys, or a different target on the same row.
@@ -158,8 +158,8 @@ def join(base: pd.DataFrame, candidate: pd.DataFrame, task: str, notes: list[str
                 where="diff: joining outputs on their keys",
                 mend="give every row one identity (an id column, or leave the id out to use content hashes)",
             )
-    position = pd.DataFrame({"key": base["key"], "_order": np.arange(len(base))})
-    joined = base.merge(candidate, on="key", suffixes=("_a", "_b")).merge(position, on="key").sort_values("_order")
+    joined = base.merge(candidate, on="key", suffixes=("_a", "_b"))
+    joined = joined.sort_values([*(["time_a"] if "time_a" in joined else []), "key"])
     if not len(joined):
         raise DataError(
             f"the two sides share no row of task '{task}'.",
