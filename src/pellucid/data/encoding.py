@@ -51,7 +51,8 @@ def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
         return Scale(field.kind, field.width, missing=True)
     sd = float(x[finite].std())
     missing = bool(field.kind in ("numeric", "boolean") and not finite.all())
-    return Scale(field.kind, field.width, float(x[finite].mean()), sd if sd > 1e-12 else 1.0, missing)
+    varies = sd > 1e-12 * float(np.abs(x[finite]).max())  # equal values have an sd of rounding errors
+    return Scale(field.kind, field.width, float(x[finite].mean()), sd if varies else 1.0, missing)
 
 
 def identity(fields: Iterable[Field]) -> dict[str, Scale]:
