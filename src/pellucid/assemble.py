@@ -32,7 +32,8 @@ from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
-from pellucid.rl.ppo import PPO, PPOConfig
+from pellucid.rl import build as build_learner
+from pellucid.rl.ppo import PPO
 from pellucid.spec.model import IN_MEMORY, ControlTask, PricesData, Spec, TableData
 from pellucid.supervised.learner import Supervised
 from pellucid.train.learner import Learner
@@ -214,7 +215,7 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
 
 
 def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter) -> Task:
-    options: dict[str, Any] = {"env": spec.env, "discount": spec.ppo.discount}
+    options: dict[str, Any] = {"env": spec.env, "discount": spec.settings.discount}
     if prob.rows is not None and spec.env == TRADING:
         options |= {"space": "discrete", "actions": 3, "action_names": list(POSITIONS), "cost_bps": spec.cost_bps}
         baselines: tuple[str, ...] = ("cash", "buy_and_hold", "momentum")
@@ -303,7 +304,7 @@ def environments(prob: Problem, train: Rows | None, seed: int) -> dict[str, Vect
             options |= {"rows": train, "random_start": True, "episode_days": spec.episode_days}
             if spec.env == TRADING:
                 options["cost_bps"] = spec.cost_bps
-        envs[name] = make_env(spec.env, spec.ppo.num_envs, derive(seed, f"env/{name}"), options)
+        envs[name] = make_env(spec.env, spec.settings.num_envs, derive(seed, f"env/{name}"), options)
     return envs
 
 
@@ -351,7 +352,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
 
 
 def _normalises(spec: Spec) -> bool:
-    return any(isinstance(t, ControlTask) and t.ppo.normalise_observations for t in spec.tasks.values())
+    return any(isinstance(t, ControlTask) and t.settings.normalise_observations for t in spec.tasks.values())
 
 
 def _learner(
@@ -365,19 +366,7 @@ def _learner(
 ) -> Learner:
     declared = spec.tasks[task.name]
     if isinstance(declared, ControlTask):
-        ppo = declared.ppo
-        config = PPOConfig(
-            ppo.steps,
-            ppo.epochs,
-            ppo.minibatch,
-            ppo.discount,
-            ppo.gae_lambda,
-            ppo.clip,
-            ppo.entropy,
-            ppo.value_weight,
-            ppo.target_kl,
-        )
-        return PPO(task, envs[task.name], encoding.encode_fields, config, seed=seed)
+        return build_learner(declared, task, envs[task.name], encoding.encode_fields, seed)
     assert rows is not None
     target, keep = training_target(task, rows)
     index = torch.from_numpy(np.flatnonzero(keep))

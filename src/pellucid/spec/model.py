@@ -153,9 +153,15 @@ class ControlTask(Section):
         default=None, description="days per episode; none: to the end of the data (price environments)"
     )
     algorithm: Literal["ppo"] = "ppo"
-    ppo: PPOSpec = PPOSpec()
+    ppo: PPOSpec = PPOSpec()  # each algorithm has a section of its name
     env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
+
+    @property
+    def settings(self) -> PPOSpec:
+        """The section of the chosen algorithm."""
+        found: PPOSpec = getattr(self, self.algorithm)
+        return found
 
 
 class NetworkSpec(Section):
