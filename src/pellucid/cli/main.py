@@ -110,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _unforeseen(error: Exception, words: list[str]) -> int:
     """Three lines for an error that nobody foresaw."""
     system = isinstance(error, OSError)
-    what = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) and error.strerror else str(error)
+    said = next(iter(str(error).strip().splitlines()), "no message")
+    what = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) and error.strerror else said
     again = f"pellucid {' '.join(words)} --debug"
     mend = (
         "free the disk or the permission and try again"

@@ -16,6 +16,12 @@ AnyEnv = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 Source = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | Callable[..., Any]
 
 
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says, as one sentence."""
+    line = next(iter(str(error).strip().splitlines()), "it says no more")
+    return line if line.endswith((".", "?", "!")) else f"{line}."
+
+
 def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     """The registration of an id; `module:id` imports the module first.
 
@@ -32,7 +38,7 @@ def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         plain = {known.rpartition("/")[2]: known for known in gymnasium.registry}
         hint = nearest(name, gymnasium.registry) or nearest(name, plain)
         raise SpecError(
-            f"no environment '{env_id}': {str(error).splitlines()[0]}",
+            f"no environment '{env_id}': {first_line(error)}",
             where="environment",
             mend=hint or "gymnasium.pprint_registry() lists those that are installed",
         ) from error
@@ -108,7 +114,7 @@ def _built(maker: Callable[..., Any], kwargs: dict[str, Any], name: str) -> Any:
         raise
     except Exception as error:
         raise SpecError(
-            f"environment '{name}' cannot be made: {type(error).__name__}: {error}",
+            f"environment '{name}' cannot be made: {type(error).__name__}: {first_line(error)}",
             where="envs.make",
             mend="check its arguments and what it needs to be installed",
         ) from error

@@ -20,7 +20,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from pellucid.core.errors import EnvironmentFault, SpecError
 from pellucid.core.schema import Field
 from pellucid.envs import states
-from pellucid.envs.making import Source, make_vector
+from pellucid.envs.making import Source, first_line, make_vector
 from pellucid.envs.names import Obs, Reader, env_id_of, observation_fields, readers
 
 State = dict[str, Any]
@@ -210,7 +210,8 @@ class VectorAdapter:
         except EnvironmentFault as error:
             raise EnvironmentFault(error.what, where=self._where(), mend=error.mend) from error
         except Exception as error:
-            raise self._fault(f"raised {type(error).__name__}: {error}", "repair the environment") from error
+            said = first_line(error).removesuffix(".")
+            raise self._fault(f"raised {type(error).__name__}: {said}", "repair the environment") from error
 
     def _fault(self, what: str, mend: str) -> EnvironmentFault:
         return EnvironmentFault(f"environment '{self.env_id}' {what}.", where=self._where(), mend=mend)

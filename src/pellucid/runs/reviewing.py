@@ -27,7 +27,9 @@ def accept(
     entry = store.resolve(candidate)
     if entry.parent is None:
         return store.accept(candidate, reviewer=reviewer, because=because or "a first version"), "a first version"
-    if entry.diff is None:
+    head = store.head(entry.name)
+    stale = head is None or head.ref != entry.parent
+    if entry.diff is None and entry.state == "proposed" and not stale:  # else `store.accept` refuses: no look is spent
         diff_versions(store, entry.parent, candidate)
         entry = store.resolve(candidate)
     unread: dict[str, Any] = {"verdict": "undecided", "gates": []}
