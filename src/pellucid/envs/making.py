@@ -9,7 +9,7 @@ import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from pellucid.core.errors import PellucidError, SpecError, nearest
-from pellucid.envs import register
+from pellucid.envs import ALL, register
 from pellucid.envs.names import env_id_of
 
 AnyEnv = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
@@ -44,12 +44,14 @@ def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         ) from error
 
 
-def make_vector(source: Source, num_envs: int, kwargs: dict[str, Any]) -> tuple[VectorEnv[Any, Any, Any], str]:
-    """The batch, and its name."""
+def make_vector(
+    source: Source, num_envs: int, kwargs: dict[str, Any], own_seeds: bool = False
+) -> tuple[VectorEnv[Any, Any, Any], str]:
+    """The batch, and its name; for `own_seeds` see `vectorise.make`."""
     if num_envs < 1:
         raise SpecError(f"{num_envs} environments cannot be stepped.", where="envs.make", mend="num_envs=8, say")
     if isinstance(source, str):
-        return _from_id(source, num_envs, kwargs), source.rpartition(":")[2]
+        return _from_id(source, num_envs, kwargs, own_seeds), source.rpartition(":")[2]
     if isinstance(source, (gymnasium.Env, VectorEnv)):
         if kwargs:
             raise SpecError(
@@ -71,9 +73,11 @@ def make_vector(source: Source, num_envs: int, kwargs: dict[str, Any]) -> tuple[
     return _sync(makers), env_id_of(first)
 
 
-def _from_id(env_id: str, num_envs: int, kwargs: dict[str, Any]) -> VectorEnv[Any, Any, Any]:
+def _from_id(env_id: str, num_envs: int, kwargs: dict[str, Any], own_seeds: bool) -> VectorEnv[Any, Any, Any]:
     spec = find_spec(env_id)
     native = spec.vector_entry_point is not None and not spec.additional_wrappers
+    if own_seeds and spec.id not in ALL:  # others' batches draw all beginnings from one generator
+        native = False
     options: dict[str, Any] = {"vectorization_mode": "vector_entry_point" if native else "sync"}
     if not native:  # no dummy steps, where the choice is ours
         options["vector_kwargs"] = {"autoreset_mode": AutoresetMode.SAME_STEP}

@@ -220,18 +220,27 @@ class VectorAdapter:
         return f"'{self.env_id}', step {self.steps}, seed {self.seed}"
 
 
-def make(source: Source, num_envs: int = 1, seed: int = 0, kwargs: dict[str, Any] | None = None) -> VectorAdapter:
+def make(
+    source: Source,
+    num_envs: int = 1,
+    seed: int = 0,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    own_seeds: bool = False,
+) -> VectorAdapter:
     """A watched batch of environments.
 
     Args:
         source: a Gymnasium id, an Env, a VectorEnv, or a callable that makes either.
         num_envs: how many.
-        seed: environment i starts from seed + i.
+        seed: environment i starts from seed + i; an environment that brings its own batch may draw all beginnings from
+            one generator instead.
         kwargs: for an id or a callable: what the environment is made with.
+        own_seeds: take no such batch, so that an episode is the same whatever stands beside it (slower).
     Raises:
         SpecError: an unknown id (the nearest is given), or an environment that cannot be made so.
     """
-    env, env_id = make_vector(source, num_envs, kwargs or {})
+    env, env_id = make_vector(source, num_envs, kwargs or {}, own_seeds)
     return VectorAdapter(env, env_id, seed)
 
 

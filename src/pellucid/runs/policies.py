@@ -110,7 +110,7 @@ def rollout(
         limit: steps after which unfinished episodes are cut.
     """
     n = len(seeds)
-    env = make_env(env_id, n, seeds.start, options or {})
+    env = make_env(env_id, n, seeds.start, options or {}, own_seeds=True)
     try:
         obs = env.reset()
         returns, lengths = np.zeros(n), np.zeros(n)
