@@ -16,20 +16,31 @@ MARK = "__array__"
 
 
 def flatten(state: Any) -> tuple[dict[str, Tensor], Any]:
-    """(arrays by path, JSON tree with marks where the arrays were)."""
+    """(arrays by path, JSON tree with marks where the arrays were).
+
+    Raises:
+        TypeError: something else is in it; its path is named.
+    """
     arrays: dict[str, Tensor] = {}
+
+    def put(array: Tensor, path: str, kind: str) -> dict[str, str]:
+        while path in arrays:  # a name may have slashes of its own
+            path += "'"
+        arrays[path] = array
+        return {MARK: path, "as": kind}
 
     def walk(value: Any, path: str) -> Any:
         if isinstance(value, Tensor):
-            arrays[path] = value.detach().cpu().contiguous().clone()
-            return {MARK: path, "as": "torch"}
+            return put(value.detach().cpu().contiguous().clone(), path, "torch")
         if isinstance(value, np.ndarray):
-            # safetensors knows no dates, strings or zero-dimensional views of foreign dtypes: keep the numbers only
-            arrays[path] = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape).copy())
-            return {MARK: path, "as": "numpy"}
+            if value.dtype.kind not in "fiubc":  # safetensors knows no dates and no strings
+                raise TypeError(f"a state holds arrays of numbers only; '{path}' is of {value.dtype}")
+            return put(torch.from_numpy(np.array(value, order="C")), path, "numpy")
         if isinstance(value, np.generic):
             return value.item()
         if isinstance(value, dict):
+            if MARK in value:
+                raise TypeError(f"the name '{MARK}' in '{path}' is taken: it marks the place of an array")
             return {str(k): walk(v, f"{path}/{k}") for k, v in value.items()}
         if isinstance(value, (list, tuple)):
             return [walk(v, f"{path}/{i}") for i, v in enumerate(value)]
