@@ -19,13 +19,13 @@ def sgd(groups: Groups, *, lr: float) -> Optimizer:
 
 
 def momentum(groups: Groups, *, lr: float, momentum: float = 0.9) -> Optimizer:
-    """Heavy ball (Polyak 1964)."""
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=True)
+    """Heavy ball (Polyak 1964). Not fused: torch 2.13 breaks when a parameter has its first gradient after others."""
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, foreach=True)
 
 
 def nesterov(groups: Groups, *, lr: float, momentum: float = 0.9) -> Optimizer:
     """Accelerated gradient, in the form of Sutskever et al. 2013."""
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, fused=True)
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=True, foreach=True)
 
 
 def adam(groups: Groups, *, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Optimizer:
