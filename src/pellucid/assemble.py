@@ -30,6 +30,7 @@ from pellucid.multitask import ALL as COMBINES
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.program import NetworkProgram
+from pellucid.optim import ELEMENTWISE, Flat
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
@@ -397,9 +398,11 @@ def _trainer(
 ) -> tuple[Trainer, LoopConfig, Schedule]:
     train = spec.train
     parameters = dict(network.named_parameters())
-    optimiser = build_optimiser(train.optimiser, parameters, lr=train.lr, weight_decay=train.weight_decay)
+    flat = Flat(parameters) if train.optimiser in ELEMENTWISE else None
+    trained = parameters if flat is None else flat.halves
+    optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
     trainer = Trainer(
-        network, learners, optimiser, parameters, shared=network.shared(), combine=COMBINES[train.combine]
+        network, learners, optimiser, parameters, shared=network.shared(), combine=COMBINES[train.combine], flat=flat
     )
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
     config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every, seed)

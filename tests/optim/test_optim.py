@@ -9,6 +9,7 @@ from torch import nn
 
 from pellucid import optim
 from pellucid.core.errors import DataError, SpecError
+from pellucid.optim import ELEMENTWISE, Flat, build
 from pellucid.optim.muon import orthogonalise
 from pellucid.optim.schedules import Schedule
 from pellucid.train.state import flatten, restore
@@ -272,3 +273,27 @@ def test_factors_are_positive_and_at_most_one(name, warmup):
     factors = [schedule(t) for t in range(60)]
     assert all(0 < f <= 1 for f in factors)
     assert factors[50:] == [factors[50]] * 10
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_flat_parameters_are_trained_as_single_ones(name: str) -> None:
+    def trained(flat_wanted: bool) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        parameters = {
+            n: torch.nn.Parameter(torch.randn(shape, generator=generator))
+            for n, shape in {"w": (3, 4), "b": (4,), "v": (2, 2), "c": ()}.items()
+        }
+        flat = Flat(parameters) if flat_wanted else None
+        optimiser = build(name, parameters if flat is None else flat.halves, lr=0.05, weight_decay=0.1)
+        for _ in range(5):
+            gradients = {n: torch.randn(p.shape, generator=generator) for n, p in parameters.items()}
+            if flat is None:
+                for n, p in parameters.items():
+                    p.grad = gradients[n]
+            else:
+                flat.assign(torch.cat([gradients[n].reshape(-1) for n in flat.parameters]))
+            optimiser.step()
+        return [parameters[n].detach().clone() for n in ("w", "b", "v", "c")]
+
+    for one, other in zip(trained(False), trained(True), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)

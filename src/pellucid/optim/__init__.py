@@ -10,12 +10,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from pellucid.core.errors import SpecError, nearest
+from pellucid.optim.flat import ELEMENTWISE, Flat
 from pellucid.optim.lion import Lion
 from pellucid.optim.muon import muon
 from pellucid.optim.state import get_state, set_state
 from pellucid.optim.torch_own import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd
 
-__all__ = ["ALL", "Group", "build", "get_state", "set_state"]
+__all__ = ["ALL", "ELEMENTWISE", "Flat", "Group", "build", "get_state", "set_state"]
 
 # name -> maker(groups, *, lr, **its own options)
 ALL: dict[str, Callable[..., Optimizer]] = {

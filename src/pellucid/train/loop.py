@@ -11,7 +11,7 @@ for update in ...:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.errors import EnvironmentFault, Interrupted, TrainingFault
+from pellucid.optim import Flat
 from pellucid.optim import get_state as get_optimiser_state
 from pellucid.optim import set_state as set_optimiser_state
 from pellucid.train.learner import Batch, Combine, Gradients, Learner, Part, State
@@ -91,14 +92,18 @@ class History:
 class Trainer:
     """A run of the loop that can be saved at any update boundary and resumed bit-identically.
 
+    Gradients are handled as one vector per learner, in the order of `parameters`; a parameter that a learner does not
+    use has gradient zero.
+
     Args:
         network: what is trained; `parameters` names the trained ones (all, or those of a delta).
         learners: one per task.
-        optimiser: over exactly `parameters`.
+        optimiser: over exactly `parameters`, or over the halves of `flat`.
         parameters: name -> parameter.
         shared: the parameters over which `combine` acts; the others just add up.
         combine: J (m, n) -> g (n,); None is the sum.
         parts: deltas and the like: penalties, ticks, state.
+        flat: the vector in which the parameters lie, when the optimiser works on that.
     """
 
     def __init__(
@@ -106,18 +111,21 @@ class Trainer:
         network: nn.Module,
         learners: Sequence[Learner],
         optimiser: torch.optim.Optimizer,
-        parameters: dict[str, nn.Parameter],
+        parameters: Mapping[str, nn.Parameter],
         *,
         shared: Sequence[nn.Parameter] = (),
         combine: Combine | None = None,
         parts: Sequence[Part] = (),
+        flat: Flat | None = None,
     ) -> None:
-        self.network, self.learners, self.optimiser = network, list(learners), optimiser
-        self.names, self.parameters = list(parameters), list(parameters.values())
-        self._position = {id(p): i for i, p in enumerate(self.parameters)}
+        named = dict(parameters) if flat is None else flat.parameters
+        self.network, self.learners, self.optimiser, self.flat = network, list(learners), optimiser, flat
+        self.names, self.parameters = list(named), list(named.values())
         self.combine, self.parts = combine, list(parts)
         ids = {id(p) for p in shared}
-        self._shared = [i for i, p in enumerate(self.parameters) if id(p) in ids]
+        self._position = {id(p): i for i, p in enumerate(self.parameters)}
+        self._shared = torch.cat([torch.full((p.numel(),), id(p) in ids) for p in self.parameters])
+        self._zeros = [torch.zeros(p.numel(), device=p.device, dtype=p.dtype) for p in self.parameters]
         self.update = 0
         self.history = History()
         self._base_lr = [float(group["lr"]) for group in optimiser.param_groups]
@@ -159,20 +167,20 @@ class Trainer:
         metrics: dict[str, dict[str, float]] = {}
 
         def evaluate() -> float:
-            rows: list[list[Tensor | None]] = []
+            rows: list[Tensor] = []
             total = 0.0
             for i, (learner, batch) in enumerate(zip(self.learners, batches, strict=True)):
                 if batch is None:
                     continue
                 weight = config.weights[i] if config.weights else 1.0
-                value, logged, grads = self._differentiate(learner, batch)
-                rows.append(self._checked(learner.task.name, value, grads, weight, config))
+                value, logged, gradient = self._differentiate(learner, batch)
+                rows.append(self._checked(learner.task.name, value, gradient, weight, config))
                 metrics[learner.task.name] = {"loss": value, **logged}
                 total += weight * value
-            self._assign(rows)
+            if rows:
+                self._assign(rows)
             return total
 
-        self.optimiser.zero_grad(set_to_none=True)
         self.optimiser.step(evaluate)
         for learner in self.learners:
             if learner.task.name in metrics:
@@ -200,28 +208,30 @@ class Trainer:
                 mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
 
-    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], list[Tensor | None]]:
-        """A learner's loss, what it logs, and its gradient for every trained parameter (None: it does not use it)."""
+    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], Tensor]:
+        """A learner's loss, what it logs, and its gradient as one vector."""
         by_hand = getattr(learner, "gradients", None)
         found: Gradients | None = by_hand(self.network, batch) if by_hand is not None else None
+        pieces: list[Tensor | None]
         if found is not None:
-            grads: list[Tensor | None] = [None] * len(self.parameters)
+            pieces = [None] * len(self.parameters)
             for parameter, gradient in zip(found.parameters, found.gradients, strict=True):
-                grads[self._position[id(parameter)]] = gradient
-            return found.value, found.metrics, grads
+                pieces[self._position[id(parameter)]] = gradient
+            return found.value, found.metrics, self._joined(pieces)
         value, logged = learner.loss(self.network, batch)
         # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
-        grads = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
-        return float(value.detach()), {k: float(v) for k, v in logged.items()}, grads
+        pieces = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
+        return float(value.detach()), {k: float(v) for k, v in logged.items()}, self._joined(pieces)
 
-    def _checked(
-        self, task: str, value: float, grads: list[Tensor | None], weight: float, config: LoopConfig
-    ) -> list[Tensor | None]:
+    def _joined(self, pieces: Sequence[Tensor | None]) -> Tensor:
+        return torch.cat([zero if g is None else g.reshape(-1) for g, zero in zip(pieces, self._zeros, strict=True)])
+
+    def _checked(self, task: str, value: float, gradient: Tensor, weight: float, config: LoopConfig) -> Tensor:
         """Refuse what is not finite, naming it; clip; weigh."""
-        there = [g for g in grads if g is not None]
-        norm = float(torch.stack(torch._foreach_norm(there)).norm()) if there else 0.0
+        norm = float(torch.linalg.vector_norm(gradient))
         if not (math.isfinite(value) and math.isfinite(norm)):
-            bad = [n for n, g in zip(self.names, grads, strict=True) if g is not None and not bool(g.isfinite().all())]
+            pieces = gradient.split([p.numel() for p in self.parameters])
+            bad = [n for n, g in zip(self.names, pieces, strict=True) if not bool(g.isfinite().all())]
             what = f"the loss is {value}" if not math.isfinite(value) else "the gradient"
             raise TrainingFault(
                 f"task '{task}': {what} is not finite at update {self.update}"
@@ -232,44 +242,23 @@ class Trainer:
         scale, clip = weight, config.clip
         if clip is not None and norm > clip:
             scale *= clip / (norm + 1e-12)
-        if scale == 1.0 or not there:
-            return grads
-        scaled = iter(torch._foreach_mul(there, scale))
-        return [None if g is None else next(scaled) for g in grads]
+        return gradient if scale == 1.0 else gradient * scale
 
-    def _assign(self, rows: list[list[Tensor | None]]) -> None:
-        """Put the combined gradient into `.grad`."""
-        for i, parameter in enumerate(self.parameters):
-            found = [g for row in rows if (g := row[i]) is not None]
-            if found:
-                total = found[0]
-                for g in found[1:]:
-                    total = total + g
-                parameter.grad = total
-        if self.combine is not None and len(rows) > 1 and self._shared:
-            flat = [
-                torch.cat(
-                    [
-                        (g if (g := row[i]) is not None else torch.zeros_like(self.parameters[i])).flatten()
-                        for i in self._shared
-                    ]
-                )
-                for row in rows
-            ]
-            g = self.combine(torch.stack(flat))
-            start = 0
-            for i in self._shared:
-                p = self.parameters[i]
-                p.grad = g[start : start + p.numel()].view_as(p)
-                start += p.numel()
+    def _assign(self, rows: list[Tensor]) -> None:
+        """Give the combined gradient to the optimiser."""
+        total = rows[0] if len(rows) == 1 else torch.stack(rows).sum(0)
+        if self.combine is not None and len(rows) > 1:
+            total[self._shared] = self.combine(torch.stack([row[self._shared] for row in rows]))
         for part in self.parts:
             penalty = part.penalty()
-            if penalty is None:
-                continue
-            grads = torch.autograd.grad(penalty, self.parameters, allow_unused=True)
-            for p, extra in zip(self.parameters, grads, strict=True):
-                if extra is not None:
-                    p.grad = extra if p.grad is None else p.grad + extra
+            if penalty is not None:
+                total = total + self._joined(torch.autograd.grad(penalty, self.parameters, allow_unused=True))
+        if self.flat is not None:
+            self.flat.assign(total)
+            return
+        pieces = total.split([p.numel() for p in self.parameters])
+        for parameter, gradient in zip(self.parameters, pieces, strict=True):
+            parameter.grad = gradient.view_as(parameter)
 
     def get_state(self) -> State:
         """Everything that resuming needs; arrays and JSON only."""
