@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pellucid.cli.main import main
 from pellucid.data.planted import simulate
@@ -96,3 +100,52 @@ def _candidate(name: str, known: set[str]) -> str:
     from pellucid.store.store import Store
 
     return next(c.ref for c in Store(".pellucid").candidates(name) if c.ref not in known)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The folder itself: not to be changed."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PELLUCID_USER", "ada")
+        return made(folder)
+
+
+@pytest.fixture
+def home(made_once: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A copy for one test, which is the working folder and which it may change."""
+    folder = tmp_path / "home"
+    shutil.copytree(made_once.folder, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PELLUCID_USER", "ada")
+    return replace(made_once, folder=folder)
+
+
+def fingerprint(store: Path) -> dict[str, str]:
+    """Every file of a store by its hash."""
+    return {
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(store.rglob("*"))
+        if path.is_file()
+    }
+
+
+def three_lines(text: str) -> None:
+    """What, where, mend; between the first and the others, at most indented lines that a count announces."""
+    assert "Traceback" not in text
+    assert "this is a bug" not in text
+    lines = text.splitlines()
+    assert len(lines) >= 3, text
+    assert re.match(r"[A-Z]\w+: \S", lines[0]), text
+    assert lines[0].endswith((".", "?", ":")) or "allowed:" in lines[0], lines[0]
+    assert re.match(r"  where: \S", lines[-2]), text
+    assert re.match(r"  mend:  \S", lines[-1]), text
+    if len(lines) > 3:
+        assert re.search(r": \d+ problems( in the spec\.|:)$", lines[0]), text
+        assert all(line.startswith("  ") for line in lines[1:-2]), text
+
+
+def told(err: str) -> str:
+    """What stands on stderr beside the progress."""
+    return "\n".join(line for line in err.splitlines() if not re.fullmatch(r"  \S.* \.\.\.", line))

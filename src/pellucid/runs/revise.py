@@ -17,7 +17,7 @@ import torch
 from pellucid.adapt import build as build_delta
 from pellucid.adapt import fit_rank
 from pellucid.assemble import Problem, problem, training_target
-from pellucid.core.errors import DataError, DeltaError, ReviewError, nearest
+from pellucid.core.errors import DataError, DeltaError, Interrupted, ReviewError, nearest
 from pellucid.core.random import derive
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
@@ -286,8 +286,14 @@ def _train(
         if update % 10 == 0 or update == config.updates:
             reporter.advance(update, "  ".join(f"{t} {m['loss']:.4g}" for t, m in metrics.items()))
 
-    with interruptible() as stop:
-        trainer.run(LoopConfig(config.updates), Hooks(Schedule("cosine", config.updates, 0.05), None, progress, stop))
+    hooks = Hooks(Schedule("cosine", config.updates, 0.05), None, progress)
+    with interruptible() as hooks.stop:
+        try:
+            trainer.run(LoopConfig(config.updates), hooks)
+        except Interrupted:
+            raise Interrupted(
+                "interrupted; nothing was proposed.", where=f"revise {entry.ref}", mend="run the same command again"
+            ) from None
     delta.finish()
     program.network.eval()
     tasks_by_name = dict(program.tasks)

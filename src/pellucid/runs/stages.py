@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.assemble import Assembly
-from pellucid.core.errors import CorruptBlob, DataError, Interrupted
+from pellucid.core.errors import CorruptBlob, DataError, EnvironmentFault, Interrupted
 from pellucid.core.task import Task
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs import statefile
@@ -78,21 +78,26 @@ class Run:
                 self.reporter.note(f"resumed '{stage}' at update {trainer.update}")
                 if not assembly.resumable:
                     self.reporter.note("this environment cannot give its state: resumable, not bit-identical")
-        last = [0.0]
+        last, kept = [0.0], [trainer.update]
 
         def save(state: dict[str, Any]) -> None:
             # Paced by the clock: *when* a checkpoint is taken changes nothing of what is computed.
             if time.monotonic() - last[0] < CHECKPOINT_PAUSE_S and not stop():
                 return
             statefile.save(checkpoint, {"stage": stage, "trainer": state})
-            last[0] = time.monotonic()
+            last[0], kept[0] = time.monotonic(), int(state["update"])
 
         def progress(update: int, metrics: dict[str, dict[str, float]]) -> None:
             if update % 10 == 0 or update == config.updates:
                 self.reporter.advance(update, _short(metrics))
 
         with interruptible() as stop:
-            history = trainer.run(config, Hooks(assembly.schedule, save, progress, stop))
+            try:
+                history = trainer.run(config, Hooks(assembly.schedule, save, progress, stop))
+            except EnvironmentFault as error:
+                if kept[0]:
+                    error.mend += f"; --resume goes on from the checkpoint of update {kept[0]}"
+                raise
             program = assembly.finish()
             program.network.eval()
             statefile.save(
