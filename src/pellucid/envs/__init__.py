@@ -15,6 +15,10 @@ ALL: dict[str, tuple[str, str]] = {  # id -> entry points of one environment, of
         "pellucid.envs.trading:StockTradingEnv",
         "pellucid.envs.trading:StockTradingVectorEnv",
     ),
+    "pellucid/PlantedTrading-v0": (
+        "pellucid.envs.planted_trading:PlantedTradingEnv",
+        "pellucid.envs.planted_trading:PlantedTradingVectorEnv",
+    ),
 }
 
 

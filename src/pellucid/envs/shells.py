@@ -18,17 +18,27 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pellucid.core.schema import Field
-from pellucid.envs.market import Floats, Ints, Obs, State, Tape, Walk, rng_from, rng_state
+from pellucid.envs.market import Floats, Ints, Obs, State, rng_from, rng_state
 
 METADATA: dict[str, Any] = {"render_modes": [], "discount": 0.95}
 BATCH_METADATA: dict[str, Any] = {**METADATA, "autoreset_mode": AutoresetMode.SAME_STEP}
 
 
-class Game(Protocol):
-    """n players on one tape."""
+class Walker(Protocol):
+    """Where each of n players is (`market.Walk` along a tape, or paths of their own)."""
 
-    tape: Tape
-    walk: Walk
+    def begin(self, which: Ints, rngs: list[np.random.Generator]) -> None: ...
+    def advance(self) -> npt.NDArray[np.bool_]: ...  # one day on; true where the episode is over
+    def get_state(self) -> State: ...
+    def set_state(self, state: State) -> None: ...
+
+
+class Game(Protocol):
+    """n players."""
+
+    @property
+    def walk(self) -> Walker: ...
+
     fields: tuple[Field, ...]
     action_space: spaces.Space[Any]
     observation_space: spaces.Space[Any]
