@@ -398,7 +398,8 @@ def _trainer(
 ) -> tuple[Trainer, LoopConfig, Schedule]:
     train = spec.train
     parameters = dict(network.named_parameters())
-    flat = Flat(parameters) if train.optimiser in ELEMENTWISE else None
+    # Several learners may sit updates out one by one; then every tensor needs a gradient of its own, or none.
+    flat = Flat(parameters) if train.optimiser in ELEMENTWISE and len(learners) == 1 else None
     trained = parameters if flat is None else flat.halves
     optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
     trainer = Trainer(

@@ -44,7 +44,7 @@ class Flat:
         """What the optimiser is built over: the matrices as (1, n), the rest as (m,); empty ones left out."""
         return {name: half for name, half in self._halves.items() if half.numel()}
 
-    def assign(self, gradient: Tensor) -> None:
-        """Give the optimiser a gradient, shape (n + m,), in the order of `parameters`."""
-        self._halves["matrices"].grad = gradient[: self.split].view(1, -1)
-        self._halves["vectors"].grad = gradient[self.split :]
+    def assign(self, gradient: Tensor | None) -> None:
+        """Give the optimiser a gradient, shape (n + m,), in the order of `parameters`; None: nothing to do."""
+        self._halves["matrices"].grad = None if gradient is None else gradient[: self.split].view(1, -1)
+        self._halves["vectors"].grad = None if gradient is None else gradient[self.split :]

@@ -92,8 +92,8 @@ class History:
 class Trainer:
     """A run of the loop that can be saved at any update boundary and resumed bit-identically.
 
-    Gradients are handled as one vector per learner, in the order of `parameters`; a parameter that a learner does not
-    use has gradient zero.
+    Gradients are handled as one vector per learner, in the order of `parameters`. A parameter that no learner of an
+    update uses has no gradient then, and is left alone by the optimiser.
 
     Args:
         network: what is trained; `parameters` names the trained ones (all, or those of a delta).
@@ -103,7 +103,8 @@ class Trainer:
         shared: the parameters over which `combine` acts; the others just add up.
         combine: J (m, n) -> g (n,); None is the sum.
         parts: deltas and the like: penalties, ticks, state.
-        flat: the vector in which the parameters lie, when the optimiser works on that.
+        flat: the vector in which the parameters lie, when the optimiser works on that; for a single learner, whose
+            updates train everything or nothing.
     """
 
     def __init__(
@@ -168,17 +169,19 @@ class Trainer:
 
         def evaluate() -> float:
             rows: list[Tensor] = []
+            used = [False] * len(self.parameters)
             total = 0.0
             for i, (learner, batch) in enumerate(zip(self.learners, batches, strict=True)):
                 if batch is None:
                     continue
                 weight = config.weights[i] if config.weights else 1.0
-                value, logged, gradient = self._differentiate(learner, batch)
+                value, logged, pieces = self._differentiate(learner, batch)
+                used = [before or piece is not None for before, piece in zip(used, pieces, strict=True)]
+                gradient = self._joined(pieces)
                 rows.append(self._checked(learner.task.name, value, gradient, weight, config))
                 metrics[learner.task.name] = {"loss": value, **logged}
                 total += weight * value
-            if rows:
-                self._assign(rows)
+            self._assign(rows, used)
             return total
 
         self.optimiser.step(evaluate)
@@ -208,20 +211,19 @@ class Trainer:
                 mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
 
-    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], Tensor]:
-        """A learner's loss, what it logs, and its gradient as one vector."""
+    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], list[Tensor | None]]:
+        """A learner's loss, what it logs, and its gradient for every trained parameter (None: it does not use it)."""
         by_hand = getattr(learner, "gradients", None)
         found: Gradients | None = by_hand(self.network, batch) if by_hand is not None else None
-        pieces: list[Tensor | None]
         if found is not None:
-            pieces = [None] * len(self.parameters)
+            pieces: list[Tensor | None] = [None] * len(self.parameters)
             for parameter, gradient in zip(found.parameters, found.gradients, strict=True):
                 pieces[self._position[id(parameter)]] = gradient
-            return found.value, found.metrics, self._joined(pieces)
+            return found.value, found.metrics, pieces
         value, logged = learner.loss(self.network, batch)
         # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
         pieces = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
-        return float(value.detach()), {k: float(v) for k, v in logged.items()}, self._joined(pieces)
+        return float(value.detach()), {k: float(v) for k, v in logged.items()}, pieces
 
     def _joined(self, pieces: Sequence[Tensor | None]) -> Tensor:
         return torch.cat([zero if g is None else g.reshape(-1) for g, zero in zip(pieces, self._zeros, strict=True)])
@@ -244,21 +246,25 @@ class Trainer:
             scale *= clip / (norm + 1e-12)
         return gradient if scale == 1.0 else gradient * scale
 
-    def _assign(self, rows: list[Tensor]) -> None:
+    def _assign(self, rows: list[Tensor], used: Sequence[bool]) -> None:
         """Give the combined gradient to the optimiser."""
-        total = rows[0] if len(rows) == 1 else torch.stack(rows).sum(0)
+        total = rows[0] if rows else torch.cat(self._zeros)
+        for row in rows[1:]:
+            total = total + row
         if self.combine is not None and len(rows) > 1:
             total[self._shared] = self.combine(torch.stack([row[self._shared] for row in rows]))
         for part in self.parts:
             penalty = part.penalty()
             if penalty is not None:
-                total = total + self._joined(torch.autograd.grad(penalty, self.parameters, allow_unused=True))
+                extra = torch.autograd.grad(penalty, self.parameters, allow_unused=True)
+                used = [before or piece is not None for before, piece in zip(used, extra, strict=True)]
+                total = total + self._joined(extra)
         if self.flat is not None:
-            self.flat.assign(total)
+            self.flat.assign(total if any(used) else None)
             return
         pieces = total.split([p.numel() for p in self.parameters])
-        for parameter, gradient in zip(self.parameters, pieces, strict=True):
-            parameter.grad = gradient.view_as(parameter)
+        for parameter, gradient, there in zip(self.parameters, pieces, used, strict=True):
+            parameter.grad = gradient.view_as(parameter) if there else None
 
     def get_state(self) -> State:
         """Everything that resuming needs; arrays and JSON only."""
