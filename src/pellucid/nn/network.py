@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.random import derive
+from pellucid.nn.critic import SoftCritic
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -46,10 +47,14 @@ class FieldEncoder(nn.Module):
             self.register_buffer("count", torch.zeros(()))
 
     def forward(self, block: Tensor) -> Tensor:
-        if self.normalise:
-            block = ((block - self.mean) * torch.rsqrt(self.var + 1e-8)).clamp(-10.0, 10.0)
-        out: Tensor = self.project(block)
+        out: Tensor = self.project(self.normalised(block))
         return out
+
+    def normalised(self, block: Tensor) -> Tensor:
+        """The block as the linear map sees it."""
+        if not self.normalise:
+            return block
+        return ((block - self.mean) * torch.rsqrt(self.var + 1e-8)).clamp(-10.0, 10.0)
 
     @torch.no_grad()
     def observe(self, block: Tensor) -> None:
@@ -74,6 +79,7 @@ class Network(nn.Module):
         heads: task -> head name -> output width.
         width, depth: units and layers of the trunk (depth counts the layers after the encoders).
         normalise: fields that get a running normaliser.
+        critics: task -> dimensions of its action, for tasks whose value comes from twin critics (SAC).
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class Network(nn.Module):
         depth: int = 2,
         activation: str = "relu",
         normalise: Sequence[str] = (),
+        critics: Mapping[str, int] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -97,6 +104,7 @@ class Network(nn.Module):
             "depth": depth,
             "activation": activation,
             "normalise": list(normalise),
+            "critics": dict(critics or {}),
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.encoders = nn.ModuleDict(
@@ -111,6 +119,11 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict(
             {safe(t): nn.ModuleDict({h: nn.Linear(width, k) for h, k in hs.items()}) for t, hs in heads.items()}
         )
+        self.critics = nn.ModuleDict()
+        for task, actions in (critics or {}).items():
+            state = sum(widths[field] for field in inputs[task])
+            critic = SoftCritic(state, actions, width, depth, act(), derive(seed, "network/critic/" + task))
+            self.critics[safe(task)] = critic
         self._initialise(seed)
 
     @torch.no_grad()
@@ -142,11 +155,34 @@ class Network(nn.Module):
         return out
 
     def forward(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
+        """Raw outputs of a task, each (n, k): every head, and `value` by the critics of a task that has them."""
+        raw = self.actor(blocks, task)
+        if safe(task) in self.critics:
+            q = self.critics[safe(task)](self.state(blocks, task), torch.tanh(raw["policy"]))
+            raw["value"] = q.min(0).values[:, None]
+        return raw
+
+    def actor(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head of a task, each (n, k)."""
         features = self.features(blocks, task)
         heads = self.heads[safe(task)]
         assert isinstance(heads, nn.ModuleDict)
         return {name: head(features) for name, head in heads.items()}
+
+    def state(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """What a task reads, normalised and joined, shape (n, columns): the critics' view of it."""
+        parts = []
+        for field in self.inputs[task]:
+            encoder = self.encoders[safe(field)]
+            assert isinstance(encoder, FieldEncoder)
+            parts.append(encoder.normalised(blocks[field]))
+        return torch.cat(parts, dim=1)
+
+    def critic(self, task: str) -> SoftCritic:
+        """The twin critics of a task."""
+        found = self.critics[safe(task)]
+        assert isinstance(found, SoftCritic)
+        return found
 
     def shared(self) -> list[nn.Parameter]:
         """Encoders and trunk: what the tasks share and their gradients compete for."""

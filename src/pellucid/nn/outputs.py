@@ -90,25 +90,49 @@ class Volatility:
         return z + 2.0 * encoding.decode("level", blocks["level"])
 
 
+def action_values(raw: Mapping[str, Tensor]) -> Tensor:
+    """Q(s, a) of every discrete action, shape (n, actions); a duelling pair of heads adds up to it."""
+    if "advantage" not in raw:
+        return raw["q"]
+    advantage = raw["advantage"]
+    return raw["value"] + advantage - advantage.mean(1, keepdim=True)
+
+
 class Control:
     """A policy and a value. Discrete: one centred logit per action; continuous: the mean action per dimension.
 
-    The value is learned in units of the returns' running standard deviation (`value_scale`) and returned in rewards.
+    By algorithm: of DQN, every action's Q and their maximum; of SAC, the action behind tanh, in the environment's
+    units, and the lesser critic's value of it. PPO's value is learned in units of the returns' running standard
+    deviation (`value_scale`) and returned in rewards.
     """
 
     def head_widths(self, task: Task) -> dict[str, int]:
-        actions = int(task.options["actions"])
+        actions, algorithm = int(task.options["actions"]), task.options.get("algorithm")
+        if algorithm == "dqn":
+            return {"value": 1, "advantage": actions} if task.options.get("duelling") else {"q": actions}
+        if algorithm == "sac":
+            return {"policy": actions, "log_std": actions}
         widths = {"policy": actions, "value": 1}
         return widths if task.options["space"] == "discrete" else {**widths, "log_std": actions}
 
     def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        algorithm = task.options.get("algorithm")
+        if algorithm == "dqn":
+            q = action_values(raw)
+            return torch.cat([q, q.max(1, keepdim=True).values], dim=1)
         policy = raw["policy"]
-        if task.options["space"] == "discrete":
+        if algorithm == "sac":
+            policy = torch.tanh(policy)
+        elif task.options["space"] == "discrete":
             policy = policy - policy.mean(1, keepdim=True)
         return torch.cat([policy, raw["value"]], dim=1)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
-        return torch.cat([z[:, :-1], z[:, -1:] * float(task.options.get("value_scale", 1.0))], dim=1)
+        policy, value = z[:, :-1], z[:, -1:] * float(task.options.get("value_scale", 1.0))
+        if task.options.get("algorithm") == "sac":
+            low, high = (torch.tensor(task.options[side], dtype=z.dtype, device=z.device) for side in ("low", "high"))
+            policy = low + (policy + 1.0) * (high - low) / 2.0
+        return torch.cat([policy, value], dim=1)
 
 
 ALL: dict[str, Outputs] = {

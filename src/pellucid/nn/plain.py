@@ -29,21 +29,28 @@ class PlainView:
     Args:
         network: plain in the sense of `plain_view`.
         task: one of its tasks.
+        weights: read these instead of the network's own, by parameter name (a target network).
     """
 
-    def __init__(self, network: Network, task: str) -> None:
+    def __init__(self, network: Network, task: str, weights: Mapping[str, Tensor] | None = None) -> None:
+        named = {id(p): weights[name] for name, p in network.named_parameters() if weights and name in weights}
+
+        def array(parameter: Tensor) -> Array:
+            found: Array = named.get(id(parameter), parameter).detach().numpy()
+            return found
+
         self.network, self.task = network, task
         self.fields = network.inputs[task]
         self._encoders: list[FieldEncoder] = [_encoder(network, field) for field in self.fields]
-        self._first = [e.project.weight.detach().numpy() for e in self._encoders]
-        self._bias = network.bias.detach().numpy()
+        self._first = [array(e.project.weight) for e in self._encoders]
+        self._bias = array(network.bias)
         layers = [m for m in network.trunk if isinstance(m, nn.Linear)]
-        self._layers = [(m.weight.detach().numpy(), m.bias.detach().numpy()) for m in layers]
+        self._layers = [(array(m.weight), array(m.bias)) for m in layers]
         self._relu = isinstance(network.trunk[0], nn.ReLU)
         found = network.heads[safe(task)]
         assert isinstance(found, nn.ModuleDict)
         heads = {name: h for name, h in found.items() if isinstance(h, nn.Linear)}
-        self._heads = {name: (h.weight.detach().numpy(), h.bias.detach().numpy()) for name, h in heads.items()}
+        self._heads = {name: (array(h.weight), array(h.bias)) for name, h in heads.items()}
         parameters: list[Any] = [e.project.weight for e in self._encoders] + [network.bias]
         for module in (*layers, *heads.values()):
             parameters += [module.weight, module.bias]
@@ -53,7 +60,7 @@ class PlainView:
 
     def forward(self, blocks: Mapping[str, Any]) -> dict[str, Array]:
         """Raw outputs of every head, each (n, k); what `backward` needs is kept."""
-        x = self._joined(blocks)
+        x = self.joined(blocks)
         h = x @ np.concatenate(self._first, axis=1).T
         h += self._bias
         self._inputs, self._active = x, [self._activate(h)]
@@ -90,7 +97,8 @@ class PlainView:
         """As the network itself, without gradients."""
         return {name: torch.from_numpy(value) for name, value in self.forward(blocks).items()}
 
-    def _joined(self, blocks: Mapping[str, Any]) -> Array:
+    def joined(self, blocks: Mapping[str, Any]) -> Array:
+        """What the task reads, normalised and side by side: `Network.state`."""
         parts = []
         for field, encoder in zip(self.fields, self._encoders, strict=True):
             block = blocks[field]

@@ -1,0 +1,82 @@
+"""The fast path of twin critics: forward and backward by hand on numpy, beside `nn.plain`.
+
+Tested equal to autograd to 1e-6 (`tests/nn/test_plain_critic.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from pellucid.nn.critic import TWINS, SoftCritic
+
+Array = npt.NDArray[np.float32]
+
+
+class PlainCritic:
+    """Sees the memory of a `SoftCritic`, or of other weights for it.
+
+    Args:
+        critic: with ReLU or tanh, in float32 on the CPU.
+        weights: by parameter name; None for the critic's own.
+    """
+
+    def __init__(self, critic: SoftCritic, weights: Mapping[str, Tensor] | None = None) -> None:
+        self.parameters: list[nn.Parameter] = list(critic.values().values())
+        found = critic.values() if weights is None else weights
+        self._relu = isinstance(critic.activation, nn.ReLU)
+        self._layers = [
+            (found[f"weight{i}"].detach().numpy(), found[f"bias{i}"].detach().numpy().reshape(TWINS, -1))
+            for i in range(len(critic.sizes) - 1)
+        ]
+        self._inputs: list[list[Array]] = []  # of each critic's layers, as of the last forward
+
+    def forward(self, x: Array) -> Array:
+        """Both values, shape (2, n), of joined states and actions (n, w); what the gradients need is kept."""
+        self._inputs = []
+        q = np.empty((TWINS, len(x)), dtype=np.float32)
+        for twin in range(TWINS):
+            h, kept = x, []
+            for i, (weight, bias) in enumerate(self._layers):
+                kept.append(h)
+                h = h @ weight[twin].T
+                h += bias[twin]
+                if i < len(self._layers) - 1:
+                    h = np.maximum(h, 0.0, out=h) if self._relu else np.tanh(h, out=h)
+            q[twin] = h[:, 0]
+            self._inputs.append(kept)
+        return q
+
+    def backward(self, gradient: Array) -> list[Array]:
+        """Gradients of `parameters`, in their order, from those of both values (2, n)."""
+        grads = [np.empty_like(x) for layer in self._layers for x in layer]
+        for twin in range(TWINS):
+            down = gradient[twin][:, None]
+            for i in range(len(self._layers) - 1, -1, -1):
+                entering = self._inputs[twin][i]
+                np.matmul(down.T, entering, out=grads[2 * i][twin])
+                down.sum(0, out=grads[2 * i + 1][twin])
+                if i:
+                    down = self._through(down @ self._layers[i][0][twin], entering)
+        return [g.reshape(-1) if i % 2 else g for i, g in enumerate(grads)]
+
+    def slope_of_least(self, q: Array, columns: int) -> Array:
+        """The gradient of min(Q_1, Q_2), row by row, with respect to the last columns of the input: (n, columns)."""
+        least = q.argmin(0)
+        slope = np.empty((q.shape[1], columns), dtype=np.float32)
+        for twin in range(TWINS):
+            rows = np.flatnonzero(least == twin)  # the other critic passes no gradient in these
+            down = np.broadcast_to(self._layers[-1][0][twin], (len(rows), self._layers[-1][0].shape[2]))
+            for i in range(len(self._layers) - 1, 0, -1):
+                down = self._through(down, self._inputs[twin][i][rows])
+                weight = self._layers[i - 1][0][twin]
+                down = down @ (weight if i > 1 else weight[:, -columns:])
+            slope[rows] = down
+        return slope
+
+    def _through(self, down: Array, active: Array) -> Array:
+        """The gradient before an activation, from that behind it and the activation's value."""
+        return down * (active > 0.0) if self._relu else down * (1.0 - active * active)
