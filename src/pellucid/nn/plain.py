@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import FieldEncoder, Network, safe
 
 Array = npt.NDArray[np.float32]
@@ -43,6 +44,7 @@ class PlainView:
         self.fields = network.inputs[task]
         self._encoders: list[FieldEncoder] = [_encoder(network, field) for field in self.fields]
         self._first = [array(e.project.weight) for e in self._encoders]
+        self._normalises = any(e.normalise for e in self._encoders)
         self._bias = array(network.bias)
         layers = [m for m in network.trunk if isinstance(m, nn.Linear)]
         self._layers = [(array(m.weight), array(m.bias)) for m in layers]
@@ -99,6 +101,8 @@ class PlainView:
 
     def joined(self, blocks: Mapping[str, Any]) -> Array:
         """What the task reads, normalised and side by side: `Network.state`."""
+        if isinstance(blocks, SideBySide) and not self._normalises and tuple(blocks) == self.fields:
+            return blocks.array
         parts = []
         for field, encoder in zip(self.fields, self._encoders, strict=True):
             block = blocks[field]

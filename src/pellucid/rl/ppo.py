@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import VectorAdapter
+from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import Network
 from pellucid.nn.plain import PlainView, plain_view
 from pellucid.rl.advantages import gae
@@ -29,6 +31,7 @@ from pellucid.rl.ppo_gradient import LOG_STD, Surrogate, gradient
 from pellucid.train.learner import Gradients, Loss, State
 
 Blocks = dict[str, Tensor]
+Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,15 @@ class PPOBatch(NamedTuple):
     advantage: Tensor
     returns: Tensor
 
+    def rows(self, index: Any) -> PPOBatch:
+        """Some rows, by a slice, positions or a mask."""
+        blocks = self.blocks
+        taken = blocks.rows(index) if isinstance(blocks, SideBySide) else {k: v[index] for k, v in blocks.items()}
+        return PPOBatch(taken, *(x[index] for x in self[1:]))
+
+    def to(self, device: torch.device) -> PPOBatch:
+        return PPOBatch({k: v.to(device) for k, v in self.blocks.items()}, *(x.to(device) for x in self[1:]))
+
 
 def log_prob_and_entropy(raw: dict[str, Tensor], action: Tensor) -> tuple[Tensor, Tensor]:
     """Of actions under the policy's raw outputs: categorical, or a diagonal Gaussian when there is a `log_std`."""
@@ -78,16 +90,27 @@ def log_prob_and_entropy(raw: dict[str, Tensor], action: Tensor) -> tuple[Tensor
 
 def act(raw: dict[str, Tensor], generator: np.random.Generator | None) -> Tensor:
     """Actions: sampled, or the mode when `generator` is None."""
-    policy = raw["policy"]
+    if generator is None:
+        return raw["policy"] if "log_std" in raw else raw["policy"].argmax(1)
+    noise = draw_noise(generator, tuple(raw["policy"].shape), gaussian="log_std" in raw)
+    policy = {name: value.cpu().numpy() for name, value in raw.items()}
+    return torch.from_numpy(choose(policy, noise)).to(raw["policy"].device)
+
+
+def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], *, gaussian: bool) -> Array:
+    """What decides sampled actions: Gumbel variables per discrete action, or standard normal ones per dimension."""
+    if gaussian:
+        return generator.standard_normal(shape, dtype=np.float32)
+    return generator.gumbel(size=shape).astype(np.float32)
+
+
+def choose(raw: dict[str, Array], noise: Array) -> npt.NDArray[Any]:
+    """Actions from the policy's outputs (n, k) and noise: the Gumbel trick, or mean + deviation * noise."""
     if "log_std" in raw:
-        if generator is None:
-            return policy
-        noise = torch.from_numpy(generator.standard_normal(tuple(policy.shape), dtype=np.float32)).to(policy.device)
-        return policy + torch.exp(raw["log_std"].clamp(*LOG_STD)) * noise
-    if generator is not None:
-        gumbel = generator.gumbel(size=tuple(policy.shape)).astype(np.float32)
-        policy = policy + torch.from_numpy(gumbel).to(policy.device)
-    return policy.argmax(1)
+        deviation: Array = np.exp(np.clip(raw["log_std"], *LOG_STD))
+        return raw["policy"] + deviation * noise
+    chosen: npt.NDArray[np.int64] = (raw["policy"] + noise).argmax(1)
+    return chosen
 
 
 class PPO:
@@ -120,6 +143,8 @@ class PPO:
         self._next = 0  # position of the next minibatch in this rollout
         self._scale = RewardScale(env.num_envs, config.discount)
         self._view: PlainView | None = None  # of a plain network: the same numbers, faster
+        self._shuffled: tuple[int, PPOBatch] | None = None  # the epoch and the rollout in its order
+        self._mean_return = math.nan
         self._viewed = False  # looked for since the rollout was collected or restored
         self._returns: list[float] = []  # of the last 100 finished episodes
 
@@ -135,25 +160,26 @@ class PPO:
         if self._rollout is not None:
             # The normaliser moves only between rollouts: old and new log-probabilities see the same inputs.
             network.observe({k: v.to(network.bias.device) for k, v in self._rollout.blocks.items()})
-        config, env, device = self.config, self.env, network.bias.device
-        forward = self._view or network
-        if self._obs is None:
-            self._obs = env.reset()
-        T, N = config.steps, env.num_envs
-        blocks: list[Blocks] = []
-        actions: list[Tensor] = []
-        log_probs: list[Tensor] = []
+        config, env, T, N = self.config, self.env, self.config.steps, self.env.num_envs
+        obs = env.reset() if self._obs is None else self._obs
+        generator = stream(self.seed, f"ppo/{self.task.name}/act", self._rollouts)
+        noise = draw_noise(generator, (T, N, int(self.task.options["actions"])), gaussian=not self.discrete)
+        seen: SideBySide | None = None
+        outputs: list[dict[str, Array]] = []
+        actions: list[npt.NDArray[Any]] = []
         reward, value, next_value = np.zeros((T, N)), np.zeros((T, N)), np.zeros((T, N))
         terminated, ended, valid = (np.zeros((T, N), dtype=np.bool_) for _ in range(3))
         for t in range(T):
-            block = {k: v.to(device) for k, v in self.encode(self._obs).items()}
-            raw = forward(block, self.task.name)
-            action = act(raw, stream(self.seed, f"ppo/{self.task.name}/act", self._rollouts * T + t))
+            blocks = self.encode(obs)
+            if seen is None:
+                seen = SideBySide.empty(T * N, {name: blocks[name].shape[1] for name in self.task.inputs})
+            seen.write(t * N, blocks)
+            raw = self._forward(network, seen.rows(slice(t * N, (t + 1) * N)))
+            action = choose(raw, noise[t])
             step = env.step(self._legal(action))
-            blocks.append(block)
+            outputs.append(raw)
             actions.append(action)
-            log_probs.append(log_prob_and_entropy(raw, action)[0])
-            value[t] = raw["value"][:, 0].cpu().numpy()
+            value[t] = raw["value"][:, 0]
             reward[t], terminated[t], valid[t] = step.reward, step.terminated, step.valid
             ended[t] = step.terminated | step.truncated | ~step.valid
             if t:
@@ -161,43 +187,46 @@ class PPO:
             bootstrap = step.truncated & ~step.terminated & step.valid
             if bootstrap.any():
                 final = {k: v[bootstrap] for k, v in step.final_obs.items()}
-                next_value[t, bootstrap] = self._value(network, final)
-            self._obs = step.obs
-        next_value[-1] = np.where(ended[-1], next_value[-1], self._value(network, self._obs))
-        self._returns = (self._returns + [float(r) for r, _ in env.finished])[-100:]
+                next_value[t, bootstrap] = self._forward(network, self.encode(final))["value"][:, 0]
+            obs = step.obs
+        assert seen is not None
+        last = self._forward(network, self.encode(obs))["value"][:, 0]
+        next_value[-1] = np.where(ended[-1], next_value[-1], last)
+        self._obs = obs
+        self._note_returns((self._returns + [float(r) for r, _ in env.finished])[-100:])
         env.finished.clear()
         scaled = self._scale(reward, ended)
         advantage, returns = gae(
             scaled, value, next_value, terminated, ended, discount=config.discount, gae_lambda=config.gae_lambda
         )
-        keep = torch.from_numpy(valid.reshape(-1))
         kept = advantage[valid]
         advantage = (advantage - kept.mean()) / (kept.std() + 1e-8)
         self._rollouts += 1
-
-        def flat(x: np.ndarray[Any, Any]) -> Tensor:
-            return torch.from_numpy(x.reshape(-1).astype(np.float32)).to(device)[keep]
-
-        return PPOBatch(
-            {k: torch.cat([b[k] for b in blocks])[keep] for k in blocks[0]},
-            torch.cat(actions)[keep],
-            torch.cat(log_probs)[keep],
-            flat(advantage),
-            flat(returns),
+        joined = {name: torch.from_numpy(np.concatenate([raw[name] for raw in outputs])) for name in outputs[0]}
+        action_rows = torch.from_numpy(np.concatenate(actions))
+        rows = PPOBatch(
+            seen,
+            action_rows,
+            log_prob_and_entropy(joined, action_rows)[0],
+            torch.from_numpy(advantage.astype(np.float32).reshape(-1)),
+            torch.from_numpy(returns.astype(np.float32).reshape(-1)),
         )
+        return rows if valid.all() else rows.rows(valid.reshape(-1))
 
-    def _legal(self, action: Tensor) -> np.ndarray[Any, Any]:
+    def _forward(self, network: Network, blocks: Blocks) -> dict[str, Array]:
+        """Outputs of the heads, by hand when the network is plain."""
+        if self._view is not None:
+            return self._view.forward(blocks)
+        device = network.bias.device
+        raw = network({k: v.to(device) for k, v in blocks.items()}, self.task.name)
+        return {name: value.cpu().numpy() for name, value in raw.items()}
+
+    def _legal(self, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Continuous actions are clipped to their box for the environment only; learning sees what was sampled."""
-        raw: np.ndarray[Any, Any] = action.cpu().numpy()
         if self.discrete:
-            return raw
-        legal: np.ndarray[Any, Any] = np.clip(raw, self.task.options["low"], self.task.options["high"])
-        return legal.astype(np.float32)
-
-    def _value(self, network: Network, obs: dict[str, Any]) -> np.ndarray[Any, Any]:
-        block = {k: v.to(network.bias.device) for k, v in self.encode(obs).items()}
-        values: np.ndarray[Any, Any] = network(block, self.task.name)["value"][:, 0].cpu().numpy()
-        return values
+            return action
+        legal: Array = np.clip(action, self.task.options["low"], self.task.options["high"]).astype(np.float32)
+        return legal
 
     # The update
 
@@ -210,16 +239,18 @@ class PPO:
             self._view, self._viewed = plain_view(network, self.task.name), True
         if rollout is None:
             rollout = self._rollout = self._collect(network)
-            self._next = 0
+            self._next, self._shuffled = 0, None
         per_epoch = self._per_epoch(rollout)
         epoch, part = divmod(self._next, per_epoch)
         n = len(rollout.advantage)
-        order = stream(self.seed, f"ppo/{self.task.name}/shuffle", self._rollouts * self.config.epochs + epoch)
-        index = torch.from_numpy(np.array_split(order.permutation(n), per_epoch)[part])
+        if self._shuffled is None or self._shuffled[0] != epoch:
+            # The rollout is put in the epoch's order once; its minibatches are slices of that.
+            place = self._rollouts * self.config.epochs + epoch
+            order = stream(self.seed, f"ppo/{self.task.name}/shuffle", place).permutation(n)
+            self._shuffled = (epoch, rollout.rows(order))
         self._next += 1
-        device = network.bias.device  # a restored rollout comes back on the CPU
-        blocks = {k: v[index].to(device) for k, v in rollout.blocks.items()}
-        return PPOBatch(blocks, *(x[index].to(device) for x in rollout[1:]))
+        batch = self._shuffled[1].rows(slice(part * n // per_epoch, (part + 1) * n // per_epoch))
+        return batch if self._view is not None else batch.to(network.bias.device)
 
     def _per_epoch(self, rollout: PPOBatch) -> int:
         return max(1, round(len(rollout.advantage) / self.config.minibatch))
@@ -243,7 +274,7 @@ class PPO:
                 "clip_fraction": ((ratio - 1.0).abs() > config.clip).float().mean(),
             }
         if self._returns:
-            metrics["episode_return"] = torch.tensor(float(np.mean(self._returns)))
+            metrics["episode_return"] = torch.tensor(self._mean_return)
         return Loss(total, metrics)
 
     def gradients(self, network: nn.Module, batch: PPOBatch) -> Gradients | None:
@@ -256,7 +287,7 @@ class PPO:
         settings = Surrogate(config.clip, config.entropy, config.value_weight)
         found = gradient(raw, action, old, advantage, returns, settings)
         if self._returns:
-            found.metrics["episode_return"] = float(np.mean(self._returns))
+            found.metrics["episode_return"] = self._mean_return
         grads = [torch.from_numpy(g) for g in self._view.backward(found.heads)]
         return Gradients(found.value, found.metrics, self._view.parameters, grads)
 
@@ -265,12 +296,16 @@ class PPO:
         if limit is not None and metrics["approx_kl"] > 1.5 * limit and self._rollout is not None:
             self._next = self.config.epochs * self._per_epoch(self._rollout)
 
+    def _note_returns(self, returns: list[float]) -> None:
+        self._returns = returns
+        self._mean_return = float(np.mean(returns)) if returns else math.nan
+
     def get_state(self) -> State:
         rollout = self._rollout
         return {
             "env": self.env.get_state() if self.env.resumable and self._obs is not None else None,
             "obs": self._obs,
-            "rollout": None if rollout is None else rollout._asdict(),
+            "rollout": None if rollout is None else {**rollout._asdict(), "blocks": dict(rollout.blocks)},
             "rollouts": self._rollouts,
             "next": self._next,
             "scale": self._scale.get_state(),
@@ -279,14 +314,24 @@ class PPO:
 
     def set_state(self, state: State) -> None:
         self._rollouts, self._next, self._viewed = int(state["rollouts"]), int(state["next"]), False
-        self._returns = list(state["returns"])
+        self._note_returns(list(state["returns"]))
+        self._shuffled = None
         self._scale.set_state(state["scale"])
-        self._rollout = None if state["rollout"] is None else PPOBatch(**state["rollout"])
+        self._rollout = None if state["rollout"] is None else _restored(state["rollout"])
         if state["env"] is not None:
             self._obs = state["obs"]
             self.env.set_state(state["env"])
         else:  # not resumable exactly: a fresh episode, and the caller says so
             self._obs = None
+
+
+def _restored(saved: dict[str, Any]) -> PPOBatch:
+    """A saved rollout, its blocks side by side again."""
+    blocks = saved["blocks"]
+    widths = {name: block.shape[1] for name, block in blocks.items()}
+    joined = SideBySide.empty(len(saved["advantage"]), widths)
+    joined.write(0, blocks)
+    return PPOBatch(**{**saved, "blocks": joined})
 
 
 class RewardScale:
