@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pellucid.core.errors import DataError, nearest, require
+from pellucid.core.errors import DataError, nearest
 from pellucid.data.unreadable import unreadable
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +29,6 @@ def read_file(path: Path) -> pd.DataFrame:
         raise DataError("the file is empty.", where=str(path), mend="give a header line and a row for every day")
     parquet = path.suffix.lower() in (".parquet", ".pq")
     if parquet:
-        require("pyarrow", extra="parquet", purpose="reading Parquet")
     try:
         if parquet:
             raw = pd.read_parquet(path)
