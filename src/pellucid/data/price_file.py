@@ -28,7 +28,6 @@ def read_file(path: Path) -> pd.DataFrame:
     if path.stat().st_size == 0:
         raise DataError("the file is empty.", where=str(path), mend="give a header line and a row for every day")
     parquet = path.suffix.lower() in (".parquet", ".pq")
-    if parquet:
     try:
         if parquet:
             raw = pd.read_parquet(path)
