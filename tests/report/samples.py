@@ -86,18 +86,23 @@ def evidence() -> dict[str, Any]:
     trade = _task(
         "trade",
         "control",
-        "minus daily return after costs",
-        "return",
+        "negative_reward",
+        "share of the notional a day",
         -0.00021,
         0.00044,
         verdict="no skill shown",
         folds=folds[2:],
         sentence="trade: no skill shown: after costs the policy is not better than buying and holding.",
         extra={
-            "sharpe": 0.41,
+            "annual_return": 0.0529,
             "deflated_sharpe": 0.12,
-            "drawdown": -0.142,
-            "turnover": {"value": 0.083, "low": 0.071, "high": 0.096},
+            "max_drawdown": 0.142,
+            "sharpe": 0.41,
+            "sharpe_high": 0.93,
+            "sharpe_low": -0.11,
+            "trials": 1.0,
+            "turnover": 20.9,
+            "hit_rate": {"value": 0.083, "low": 0.071, "high": 0.096},
         },
         baselines=[
             baseline("buy and hold", "naive", -0.00031, 0.00043, 0.0001, 0.00031),
@@ -133,6 +138,7 @@ def _control(name: str, expect: str, verdict: str, difference: float, half: floa
             0.0031,
             0.0002,
             verdict=verdict,
+            skill=verdict == "skill shown",
             sentence=f"{task}: {verdict}.",
             folds=[],
             baselines=[baseline("mean", "naive", 0.0031 - difference, 0.0002, difference, half)],
@@ -148,7 +154,8 @@ def curves() -> list[dict[str, Any]]:
     for task, name, scale, floor in (
         ("forecast", "pinball loss", 0.02, 0.0025),
         ("risk", "squared error", 90.0, 0.8),
-        ("trade", "mean episode return", -0.3, 0.05),
+        ("trade", "episode_return", -0.3, 0.05),
+        ("trade", "entropy", 0.6, 0.4),
     ):
         x = list(range(0, 3000, 10))
         y = [floor + scale * math.exp(-t / 300) * (1 + 0.1 * float(rng.normal())) for t in x]
@@ -241,13 +248,27 @@ def corrections() -> list[dict[str, Any]]:
     ]
 
 
+UNITS = {
+    "pinball": ("forecast", "pinball loss", "log return"),
+    "qlike": ("volatility", "QLIKE", ""),
+    "negative_reward": ("control", "net return after costs, negated", "share of the notional a day"),
+}
+CAME = {"pinball": ("0.022714051233730714", "-0.007579458481687951"), "qlike": ("-10.119854380815754", None)}
+
+
 def _diff_task(task: str, metric: str, base: float, change: float, half: float, verdict: str) -> dict[str, Any]:
+    """As `review.diff` writes it: shares and shifts are of the base's whole attribution."""
     rng = np.random.default_rng(len(metric))
-    players = ["return", "range", "volume", "level"]
-    shifts = [0.0004, -0.0006, -0.0121, 0.0031]
+    players = {"return": (0.312, 0.334), "range": (0.281, 0.283), "volume": (0.121, 0.0019), "level": (0.286, 0.287)}
+    shifts = {"return": 0.031, "range": 0.002, "volume": 0.1207, "level": 0.0242}
+    kind, label, unit = UNITS[metric]
+    first, second = CAME.get(metric, ("0.00808806612873708", None))
     return {
         "task": task,
+        "kind": kind,
         "metric": metric,
+        "label": label,
+        "unit": unit,
         "n": 1257,
         "base": base,
         "candidate": base + change,
@@ -263,21 +284,21 @@ def _diff_task(task: str, metric: str, base: float, change: float, half: float, 
             "to_worse": 19,
             "mcnemar_p": 0.755,
             "examples": [
-                {"key": "SP500/2015-08-24", "from": "long", "to": "flat", "y": "−3.9 %"},
-                {"key": "SP500/2018-02-05", "from": "short", "to": "flat", "y": None},
+                {"key": "SP500/2015-08-24", "from": "long", "to": "flat", "y": first},
+                {"key": "SP500/2018-02-05", "from": "short", "to": "flat", "y": second},
             ],
         },
         "outputs": [{"name": "q50", "correlation": 0.983, "mean_abs_change": 0.00012}],
         "attribution": [
             {
                 "player": p,
-                "base": 0.013 + s,
-                "candidate": 0.013,
-                "shift": s,
-                "noise": float(abs(rng.normal(0, 0.0003)) + 0.0008),
-                "shown": abs(s) > 0.001,
+                "base": before,
+                "candidate": after,
+                "shift": shifts[p],
+                "noise": float(abs(rng.normal(0, 0.0003)) + 0.0031),
+                "shown": shifts[p] > 0.01,
             }
-            for p, s in zip(players, shifts, strict=True)
+            for p, (before, after) in players.items()
         ],
     }
 
@@ -291,40 +312,50 @@ def diff() -> dict[str, Any]:
         "contaminated": 0,
         "tasks": [
             _diff_task("forecast", "pinball", 0.002491, 0.000003, 0.00001, "equivalent"),
-            _diff_task("risk", "squared error", 0.842, 0.004, 0.011, "equivalent"),
-            _diff_task("trade", "minus daily return", -0.00021, -0.00002, 0.00009, "equivalent"),
+            _diff_task("risk", "qlike", 0.842, 0.004, 0.011, "equivalent"),
+            _diff_task("trade", "negative_reward", -0.00021, -0.00002, 0.00009, "equivalent"),
         ],
         "gates": [
             {
-                "name": "effect of do(volume)",
+                "name": "risk: effect of do(volume)",
+                "task": "risk",
+                "title": "effect of do(volume)",
                 "kind": "change",
                 "required": "down at least 80 %",
                 "seen": "down 93.1 % [88.0, 96.4]",
                 "passed": True,
             },
             {
-                "name": "forecast stays",
+                "name": "forecast: the loss stays",
+                "task": "forecast",
+                "title": "the loss stays",
                 "kind": "keep",
                 "required": "pinball within ±0.00005",
                 "seen": "+0.000003 [-0.000007, +0.000013]",
                 "passed": True,
             },
             {
-                "name": "not constant",
+                "name": "risk: not constant",
+                "task": "risk",
+                "title": "not constant",
                 "kind": "keep",
                 "required": "correlation at least 0.95",
                 "seen": "0.983",
                 "passed": True,
             },
             {
-                "name": "cost on ordinary data",
+                "name": "risk: cost on ordinary data",
+                "task": "risk",
+                "title": "cost on ordinary data",
                 "kind": "budget",
                 "required": "at most 1 %",
                 "seen": "0.5 % [-0.8, 1.8]",
                 "passed": True,
             },
             {
-                "name": "delta without the feedback",
+                "name": "risk: control: not told of volume",
+                "task": "risk",
+                "title": "control: not told of volume",
                 "kind": "control",
                 "required": "at most a quarter of the effect",
                 "seen": "3.2 %",
@@ -362,7 +393,7 @@ def self_diff() -> dict[str, Any]:
 def history() -> list[dict[str, Any]]:
     return [
         {
-            "when": "2026-03-01 09:02",
+            "when": "2026-03-01T09:02:31+00:00",
             "who": "Ada Quant",
             "what": "fitted",
             "ref": "stocks@1",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.report import charts
-from pellucid.report.charts import Bin, Column, Estimate, Series, Shift, Step
+from pellucid.report.charts import Bin, Column, Estimate, Moved, Series, Shift, Step
 from pellucid.report.markup import Markup
 from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
 
@@ -34,6 +34,7 @@ DRAWINGS: dict[str, Draw] = {
     "heat": lambda s, v, w: charts.heat_map(s, [s, "b"], [s, "day"], [v[:2], v[1:3]], [v[:2]], width=w),
     "intervals": _intervals,
     "lines": lambda s, v, w: charts.line_chart(s, [Series(s, [1, 2, 3], v), Series("b", v, v)], y_label=s, width=w),
+    "moved": lambda s, v, w: charts.moved_chart(s, [Moved(s, v[0], v[1]), Moved("b", v[2], v[1], False)], width=w),
     "reliability": lambda s, v, w: charts.reliability_chart(
         s, [Bin(v[0], v[1], v[0], v[2], 10), Bin(v[1], v[2], v[2], v[2], 3)], x_label=s, width=w
     ),
@@ -190,6 +191,35 @@ def test_line_chart_thins_but_keeps_peaks() -> None:
     assert len(picture) < 60_000
     heights = [float(v) for v in re.findall(r"[ML][\d.]+ ([\d.]+)", picture)]
     assert min(heights) < max(heights) - 150
+
+
+def test_moved_marks_follow_both_shares_on_one_scale() -> None:
+    picture = charts.moved_chart("t", [Moved("volume", 0.4, 0.0), Moved("level", 0.1, 0.2)])
+    after = _marks(picture)
+    squares = [e for e in ElementTree.fromstring(picture).iter("path") if e.get("class") == "open c6"]
+    before = [float(re.match(r"M([-\d.]+)", e.attrib["d"]).group(1)) + 4.2 for e in squares]  # type: ignore[union-attr]
+    assert after[0] < before[1] < after[1] < before[0]
+    assert (before[0] - after[0]) / (after[1] - before[1]) == pytest.approx(4.0, abs=0.01)
+    assert "40 % → 0 %" in "".join(ElementTree.fromstring(picture).itertext())
+
+
+def test_an_axis_may_reach_beyond_its_line_and_keeps_its_last_label_inside() -> None:
+    picture = charts.line_chart("t", [Series("a", [30, 3000], [1.0, 2.0])], x_range=(0.0, 3000.0), width=330)
+    root = ElementTree.fromstring(picture)
+    last = next(e for e in root.iter("text") if e.text == "3,000")
+    assert float(last.attrib["x"]) + text_width("3,000", 11.5) / 2 <= 330
+    assert any(e.text == "0" for e in root.iter("text"))
+
+
+def test_what_lies_behind_is_pale_and_within_the_scale() -> None:
+    noisy, smooth = Series("loss", [1, 2, 3], [5.0, 1.0, 4.0]), Series("loss", [1, 2, 3], [3.0, 2.5, 3.0])
+    picture = charts.line_chart("t", [smooth], behind=[noisy])
+    lines = [e for e in ElementTree.fromstring(picture).iter("path") if "line" in (e.get("class") or "")]
+    assert [("pale" in e.attrib["class"]) for e in lines] == [True, False]
+    heights = [[float(v) for v in re.findall(r"[ML][\d.]+ ([\d.]+)", e.attrib["d"])] for e in lines]
+    assert min(heights[0]) < min(heights[1])
+    assert max(heights[0]) > max(heights[1])
+    assert "loss from 3.00 to 3.00" in "".join(ElementTree.fromstring(picture).itertext())
 
 
 def test_line_breaks_where_a_value_is_missing() -> None:

@@ -21,6 +21,12 @@ def paragraph(*text: object, classes: str | None = None) -> Markup:
     return el("p", {"class": classes}, *text)
 
 
+def listed(sentences: Iterable[str]) -> Markup | None:
+    """Sentences as a list."""
+    lines = [el("li", None, sentence) for sentence in sentences]
+    return el("ul", {"class": "plain"}, *lines) if lines else None
+
+
 def estimate(value: object, low: object, high: object, *, signed: bool = False) -> Markup:
     """A value and its interval, the interval quieter."""
     places = decimals_for(low, high)

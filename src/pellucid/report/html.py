@@ -11,16 +11,17 @@ from typing import Any
 
 from pellucid.report.blocks import chip, facts, paragraph
 from pellucid.report.markup import Markup, el
-from pellucid.report.numbers import count
-from pellucid.report.parts.change import corrections_section, diff_section, history_section
+from pellucid.report.numbers import count, typeset_sentence
+from pellucid.report.parts.change import corrections_section, diff_section
 from pellucid.report.parts.curves import learning_section, wealth_section
 from pellucid.report.parts.evidence import evidence_section
 from pellucid.report.parts.explanations import explanations_section
+from pellucid.report.parts.history import history_section
 from pellucid.report.theme import MONO, PICTURE, SANS, SERIF, variables
 from pellucid.report.words import (
-    VERDICTS,
     Json,
     diff_headline,
+    diff_verdict,
     evidence_sentences,
     flat,
     items,
@@ -100,19 +101,24 @@ def diff_page(diff: Json) -> str:
     """
     names = f"{text(diff, 'base', 'base')} → {text(diff, 'candidate', 'candidate')}"
     head = masthead("Behaviour diff", names, [_diff_verdict(diff)], [])
-    return page(f"{names}: behaviour diff", head, [("diff", "Behaviour diff", diff_section(diff))])
+    return page(f"{names}: behaviour diff", head, [("diff", "Behaviour diff", diff_section(diff, alone=True))])
 
 
-def explanation_page(explanations: Sequence[Json], *, program: str = "program") -> str:
+def explanation_page(
+    explanations: Sequence[Json], *, program: str = "program", inputs: Mapping[str, str] | None = None
+) -> str:
     """Explanations of one or several tasks as a page of its own.
 
     Args:
         explanations: Explanation JSONs, one per task.
         program: name of the program or version.
+        inputs: what each field is, in a line.
     """
     head = masthead("Explanations", program, [], [])
     return page(
-        f"{program}: explanations", head, [("explanations", "Explanations", explanations_section(explanations))]
+        f"{program}: explanations",
+        head,
+        [("explanations", "Explanations", explanations_section(explanations, inputs))],
     )
 
 
@@ -126,7 +132,8 @@ def program_report(sections: Mapping[str, Any]) -> str:
             evidence: Evidence JSON. curves: list as in the evidence (default: the evidence's own).
             wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers
                 (default: the evidence's own).
-            explanations: list of Explanation JSON. corrections: [{kind, target, scope, who, when, reason}].
+            explanations: list of Explanation JSON. inputs: {field: what it is}.
+            corrections: [{kind, target, scope, who, when, reason}].
             diff: Diff JSON. history: [{when, who, what, ref, because}].
     """
     evidence: Json = sections.get("evidence") or {}
@@ -141,8 +148,14 @@ def program_report(sections: Mapping[str, Any]) -> str:
     known += [(str(label), flat(value)) for label, value in (sections.get("facts") or {}).items()]
     parts = _evidence_parts(evidence, items(sections, "curves"), items(sections, "wealth"))
     history = items(sections, "history")
+    inputs: Mapping[str, str] = sections.get("inputs") or {}
     for anchor, title, draw, found in (
-        ("explanations", "Explanations", explanations_section, items(sections, "explanations")),
+        (
+            "explanations",
+            "Explanations",
+            lambda found: explanations_section(found, inputs),
+            items(sections, "explanations"),
+        ),
         ("correction", "Correction", corrections_section, items(sections, "corrections")),
     ):
         if found:
@@ -164,15 +177,15 @@ def _evidence_parts(evidence: Json, curves: Sequence[Json] = (), wealth: Sequenc
 
 def _evidence_verdicts(evidence: Json) -> list[tuple[str, Markup | None]]:
     tasks = items(evidence, "tasks")
-    told: list[tuple[str, Markup | None]] = [(task_sentence(task), chip(*verdict_of(task))) for task in tasks]
+    told: list[tuple[str, Markup | None]] = [
+        (typeset_sentence(task_sentence(task)), chip(*verdict_of(task))) for task in tasks
+    ]
     failed = evidence_sentences(evidence)[len(tasks) or 1 :]
     return told + [(sentence, chip("✗", "control failed", "bad")) for sentence in failed]
 
 
 def _diff_verdict(diff: Json) -> tuple[str, Markup | None]:
-    if diff.get("empty"):
-        return diff_headline(diff), chip(VERDICTS["equivalent"][0], "no difference", "quiet")
-    return diff_headline(diff), chip(*verdict_of(diff))
+    return diff_headline(diff), chip(*diff_verdict(diff))
 
 
 __all__ = ["diff_page", "evidence_page", "explanation_page", "page", "program_report", "style_sheet"]

@@ -9,8 +9,20 @@ import re
 from collections.abc import Iterable, Sequence
 
 from pellucid.report.markup import clean
-from pellucid.report.numbers import count, decimals_for, measured, number
-from pellucid.report.words import Json, diff_sentences, flat, items, notes_of, passed_of, text, verdict_of
+from pellucid.report.numbers import count, decimals_for, measured, number, percent
+from pellucid.report.units import in_units, metric_unit, target_unit, what_came
+from pellucid.report.words import (
+    Json,
+    budget_of,
+    diff_sentences,
+    diff_verdict,
+    flat,
+    items,
+    notes_of,
+    passed_of,
+    text,
+    verdict_of,
+)
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#!|~])")
 _OPENING = re.compile(r"^([-+=]|\d+(?=[.)]))")  # what starts a list or a heading when it stands first
@@ -59,20 +71,20 @@ def diff_comment(diff: Json) -> str:
             )
             + "\n"
         )
-    symbol, verdict, _ = verdict_of(diff)
+    symbol, verdict, _ = diff_verdict(diff)
     pair = f"{code(text(diff, 'base', 'base'))} → {code(text(diff, 'candidate', 'candidate'))}"
     parts = [f"### {symbol} {prose(verdict)}: {pair}"]
     parts.append("\n".join(f"- {prose(sentence)}" for sentence in rest or [headline]))
     tasks, gates = items(diff, "tasks"), items(diff, "gates")
     if gates:
         rows = [
-            (_sign(passed_of(g)), code(text(g, "name")), prose(text(g, "required")), prose(text(g, "seen")))
+            (_sign(passed_of(g)), code(text(g, "name")), prose(text(g, "seen")), prose(text(g, "required")))
             for g in gates
         ]
-        parts.append(table(("", "Gate", "Required", "Seen"), rows))
+        parts.append(table(("", "Gate", "Seen", "Asked for"), rows))
     if tasks:
-        head = ("Task", "Metric (lower is better)", "Base", "Candidate", "Change [interval]", "n", "")
-        parts.append(table(head, [_change(task) for task in tasks], numeric=(2, 3, 4, 5)))
+        head = ("Task", "Metric", "Base", "Candidate", "Change [interval]", "n", "")
+        parts.append(table(head, [_change(diff, task) for task in tasks], numeric=(2, 3, 4, 5)))
     for task in tasks:
         parts += _details(task)
     parts += [f"> {prose(flat(reason))}" for reason in diff.get("because") or []]
@@ -83,16 +95,17 @@ def _sign(sign: tuple[str, str, str]) -> str:
     return f"{sign[0]} {prose(sign[1])}"
 
 
-def _change(task: Json) -> tuple[str, ...]:
+def _change(diff: Json, raw: Json) -> tuple[str, ...]:
+    task, unit, budget = in_units(raw), metric_unit(raw), budget_of(diff, raw)
     places = decimals_for(task.get("low"), task.get("high"))
     return (
         code(text(task, "task")),
-        prose(text(task, "metric")),
+        prose(f"{unit}; {unit.better} is better"),
         number(task.get("base"), decimals=places),
         number(task.get("candidate"), decimals=places),
         measured(task.get("change"), task.get("low"), task.get("high"), signed=True),
         count(task.get("n")),
-        _sign(verdict_of(task)),
+        _sign(verdict_of(task)) + (f", {prose(budget)}" if budget else ""),
     )
 
 
@@ -102,22 +115,26 @@ def _details(task: Json) -> list[str]:
     blocks = []
     if examples:
         rows = [
-            (code(text(e, "key")), code(flat(e.get("from"))), code(flat(e.get("to"))), code(flat(e.get("y"))))
+            (
+                code(text(e, "key")),
+                code(flat(e.get("from"))),
+                code(flat(e.get("to"))),
+                code(what_came(task, e.get("y"))),
+            )
             for e in examples
         ]
-        blocks.append(table(("Row", "From", "To", "What came"), rows))
+        came = target_unit(task)[0]
+        blocks.append(table(("Row", "From", "To", came[:1].upper() + came[1:]), rows))
     if moved:
         numbers = [
-            (
-                code(text(p, "player")),
-                number(p.get("base")),
-                number(p.get("candidate")),
-                number(p.get("shift"), signed=True),
-                number(p.get("noise")),
-            )
+            (code(text(p, "player")), *(percent(p.get(key)) for key in ("base", "candidate", "shift", "noise")))
             for p in moved
         ]
-        blocks.append(table(("Input", "Base", "Candidate", "Shift", "Noise"), numbers, numeric=(1, 2, 3, 4)))
+        blocks.append(
+            table(
+                ("Share of all attribution", "Base", "Candidate", "Mean shift", "Noise"), numbers, numeric=(1, 2, 3, 4)
+            )
+        )
     if not blocks:
         return []
     parts = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, TypeGuard
 
 MISSING = "not available"
@@ -104,6 +105,15 @@ def duration(seconds: Any) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+_BOUND = re.compile(r"(?<=\d) (?=(?:%|bp|sd)(?!\w))|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)")
+_MINUS = re.compile(r"(?<![\w.)\]-])-(?=\d)")
+
+
+def typeset_sentence(text: str) -> str:
+    """A sentence with true minus signs, and numbers that keep their unit on the line; days and names stay."""
+    return _BOUND.sub("\u00a0", _MINUS.sub("\u2212", text))
 
 
 def typeset(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid.report.charts.shares import flip_parts
 from pellucid.report.markup import Markup
-from pellucid.report.numbers import count, finite, measured, number, percent, typeset
+from pellucid.report.numbers import count, finite, measured, percent, typeset
 from pellucid.report.svg import (
     box,
     fit_scale,
@@ -21,7 +21,8 @@ from pellucid.report.svg import (
     text_width,
     whisker,
 )
-from pellucid.report.words import Json, diff_headline, diff_sentences, items, text, verdict_of
+from pellucid.report.units import in_units, metric_unit
+from pellucid.report.words import Json, diff_headline, diff_sentences, diff_verdict, items, text
 
 WIDTH = 720.0
 _PAD = 22.0
@@ -39,9 +40,9 @@ def diff_picture(diff: Json) -> str:
         diff: Diff JSON.
     """
     tasks = items(diff, "tasks")
-    symbol, verdict, tone = verdict_of(diff)
+    symbol, verdict, tone = diff_verdict(diff)
     pair = f"{text(diff, 'base', 'base')} → {text(diff, 'candidate', 'candidate')}"
-    mark = "=  no difference" if diff.get("empty") else f"{symbol}  {verdict}"
+    mark = f"{symbol}  {verdict}"
     parts: list[Markup] = [
         label("Behaviour diff", _PAD, 32, "small soft"),
         label(pair, _PAD, 52, "strong", room=WIDTH - 240),
@@ -56,7 +57,7 @@ def diff_picture(diff: Json) -> str:
         top += height
     if tasks:
         parts.append(segment(_PAD, top, WIDTH - _PAD, top, "grid"))
-        line = "Both versions on the same review rows. Bars are 95 % intervals; left of the line is better."
+        line = "Both versions on the same review rows. Bars are 95 % intervals."
         parts.append(label(line, _PAD, top + 22, "small soft"))
         top += 14
     height = top + 24
@@ -82,10 +83,9 @@ def _summary(diff: Json) -> str:
 def _task(task: Json, top: float) -> tuple[list[Markup], float]:
     """The parts of one task, and its height."""
     shown = sorted(items(task, "attribution"), key=lambda p: (-_size(p.get("shift")), text(p, "player")))[:_PLAYERS]
-    name, metric = text(task, "task", "task"), text(task, "metric").replace("_", " ")
     parts = [
-        label(name, _PAD, top + 24, "strong", room=170),
-        label(metric, _LEFT[1], top + 24, "small soft end", room=140),
+        label(text(task, "task", "task"), _PAD, top + 24, "strong", room=100),
+        label(str(metric_unit(task)), _LEFT[1], top + 24, "small soft end", room=215),
     ]
     parts += _loss(task, top + 24)
     parts += _decisions(task, top + 84)
@@ -97,12 +97,13 @@ def _size(value: Any) -> float:
     return abs(float(value)) if finite(value) else 0.0
 
 
-def _loss(task: Json, top: float) -> list[Markup]:
+def _loss(raw: Json, top: float) -> list[Markup]:
+    task, unit = in_units(raw), metric_unit(raw)
     change, low, high = (task.get(key) for key in ("change", "low", "high"))
     start, stop = _LEFT
     shown = typeset(measured(change, low, high, signed=True))
     parts = [
-        label("change of the loss", start, top + 20, "small soft"),
+        label(f"change; {unit.better} is better", start, top + 20, "small soft"),
         label(shown, stop, top + 20, "small end"),
     ]
     if not (finite(change) and finite(low) and finite(high)):
@@ -125,7 +126,7 @@ def _decisions(task: Json, top: float) -> list[Markup]:
     parts = [label(f"{count(changed)} of {count(n, 'decision')} changed", start, top + 8, "small soft")]
     bars, texts = flip_parts(flips.get("to_better"), flips.get("to_worse"), changed, start, stop, top + 15, 12)
     at = stop
-    for shown, classes in reversed(texts):
+    for shown, classes in reversed(texts[:2]):  # better and worse; the rest of the bar is neither
         short = shown.replace("to the ", "")
         parts.append(label(short, at, top + 8, f"{classes} strong small end"))
         at -= text_width(short, 11.5) + 12
@@ -147,7 +148,7 @@ def _shares(players: list[Json], top: float) -> list[Markup]:
         name = text(player, "player")
         parts.append(label(shorten(name, _NAMES - 12), start, y + 4, "" if moved else "soft"))
         parts.append(segment(scale(0), y, scale.stop, y, "grid"))
-        shown = typeset(f"{number(base, decimals=3)} → {number(candidate, decimals=3)}")
+        shown = typeset(f"{percent(base)} → {percent(candidate)}")
         parts.append(label(shown, stop, y + 4, "small end" if moved else "small end soft"))
         if finite(base) and finite(candidate):
             parts.append(segment(scale(base), y, scale(candidate), y, "whisker"))

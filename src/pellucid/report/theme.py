@@ -86,6 +86,7 @@ svg.figure .band { fill: var(--soft); fill-opacity: .22; }
 svg.figure .cell { stroke: var(--card); stroke-width: 2; }
 svg.figure .line { fill: none; stroke-width: 1.7; stroke-linejoin: round; stroke-linecap: round; }
 svg.figure .line.first { stroke-width: 2.4; }
+svg.figure .line.pale { stroke-width: 1; stroke-opacity: .38; }
 svg.figure .open { fill: var(--card); stroke-width: 2; }
 svg.figure text.halo { paint-order: stroke; stroke: var(--card); stroke-width: 4px; stroke-linejoin: round; }
 svg.figure text.keyed { stroke: none; }

@@ -23,10 +23,21 @@ VERDICTS = {
     "no skill shown": ("○", "quiet"),
     "undecided": ("?", "wait"),
 }
+CLAIMS = {"better": ("✓", "claim kept", "good"), "worse": ("✗", "claim broken", "bad")}
 INTERVAL = (
-    "An interval says how far chance alone could have moved a number: drawn again and again, 95 of 100 such intervals "
-    "would hold the true value."
+    "The interval behind a number says how far chance alone could have moved it: of 100 such intervals, 95 hold the "
+    "true value."
 )
+CONTROLS = {
+    "planted market": "A simulated market in which tomorrow partly follows today: there is something to find.",
+    "random walk": "Pure chance: whoever finds something here is fooling himself.",
+}
+EVENTS = {
+    "review frozen": "review rows set aside",
+    "feedback used": "feedback answered",
+    "looked": "looked at the review rows",
+    "diffed": "diff put under review",
+}
 
 
 def items(raw: Json, key: str) -> list[Json]:
@@ -85,14 +96,28 @@ def evidence_sentences(evidence: Json) -> list[str]:
     return told
 
 
+def diff_verdict(diff: Json) -> tuple[str, str, str]:
+    """(symbol, word, tone) of a whole diff: of its claim when it makes one."""
+    if diff.get("empty"):
+        return VERDICTS["equivalent"][0], "no difference", "quiet"
+    return (CLAIMS.get(text(diff, "verdict")) if diff.get("gates") else None) or verdict_of(diff)
+
+
 def diff_headline(diff: Json) -> str:
-    """One sentence: what the diff says."""
+    """One sentence: what the diff says; of a revision that claims something, whether it keeps its claim."""
     base, candidate = text(diff, "base", "base"), text(diff, "candidate", "candidate")
     if diff.get("empty"):
         n = max((task["n"] for task in items(diff, "tasks") if finite(task.get("n"))), default=None)
         rows = f" on {count(n, 'review row')}" if n else ""
         return f"no difference: {base} and {candidate} give the same outputs{rows}."
-    verdict = verdict_of(diff)[1]
+    verdict, gates = verdict_of(diff)[1], items(diff, "gates")
+    if gates:
+        failed, unknown = (sum(g.get("passed") is state for g in gates) for state in (False, None))
+        if verdict == "better":
+            return f"{candidate} keeps its claim: {count(len(gates))} of {count(len(gates), 'gate')} passed."
+        if verdict == "worse":
+            return f"{candidate} breaks its claim: {count(failed)} of {count(len(gates), 'gate')} failed."
+        return f"{candidate} is undecided: these rows cannot decide {count(unknown)} of {count(len(gates), 'gate')}."
     if verdict == "equivalent":
         return f"{candidate} is equivalent to {base}."
     if verdict == "undecided":
@@ -105,16 +130,10 @@ def diff_sentences(diff: Json) -> list[str]:
     told = [diff_headline(diff)]
     if not diff.get("empty"):
         gates = items(diff, "gates")
-        if gates:
-            failed = [text(g, "name") for g in gates if g.get("passed") is False]
-            unknown = [text(g, "name") for g in gates if g.get("passed") is None]
-            passed = len(gates) - len(failed) - len(unknown)
-            told.append(
-                f"{passed} of {count(len(gates), 'gate')} passed"
-                + (f"; failed: {', '.join(failed)}" if failed else "")
-                + (f"; undecided: {', '.join(unknown)}" if unknown else "")
-                + "."
-            )
+        failed = [text(g, "name") for g in gates if g.get("passed") is False]
+        unknown = [text(g, "name") for g in gates if g.get("passed") is None]
+        told += [f"Failed: {'; '.join(failed)}."] if failed else []
+        told += [f"Undecided: {'; '.join(unknown)}."] if unknown else []
         told += [flip_sentence(task) for task in items(diff, "tasks") if task.get("flips")]
         if diff.get("parameters"):
             told.append(cost_sentence(diff["parameters"]))
@@ -122,6 +141,22 @@ def diff_sentences(diff: Json) -> list[str]:
         rows = count(diff["contaminated"], "review row")
         told.append(f"contaminated: {rows} left out, because one of the two was trained on them.")
     return told
+
+
+def promises(gates: Sequence[Json]) -> list[tuple[str, list[Json]]]:
+    """Gates by what they promise: (title, the tasks' gates), in the order in which promises first appear."""
+    found: dict[str, list[Json]] = {}
+    for gate in gates:
+        found.setdefault(text(gate, "title") or text(gate, "name"), []).append(gate)
+    return list(found.items())
+
+
+def budget_of(diff: Json, task: Json) -> str:
+    """Whether a task's cost lies within the budget that was declared for it; empty without one."""
+    for gate in items(diff, "gates"):
+        if gate.get("kind") == "budget" and gate.get("task") == task.get("task") and gate.get("passed") is not None:
+            return "in budget" if gate["passed"] else "over budget"
+    return ""
 
 
 def flip_sentence(task: Json) -> str:
@@ -142,15 +177,73 @@ def cost_sentence(parameters: Json) -> str:
     return f"{told}, {size(parameters.get('bytes'))}."
 
 
+def name_of(baseline: Json) -> str:
+    """A baseline's name for a person."""
+    return text(baseline, "label") or text(baseline, "name")
+
+
+def skill_of(task: Json) -> tuple[str, str, str]:
+    """(symbol, word, tone) of a control's task, where only skill counts."""
+    if "skill" not in task:
+        return verdict_of(task)
+    return ("▲", "skill", "good") if task["skill"] else ("○", "no skill", "quiet")
+
+
+def extra_facts(task: Json) -> list[tuple[str, str]]:
+    """Further figures of a task with their names for a person."""
+    extra: Json = task.get("extra") or {}
+    told = []
+    for key in sorted(extra, key=lambda key: _ORDER.get(key, len(_ORDER))):
+        value = extra[key]
+        if isinstance(value, list) or key in ("sharpe_low", "sharpe_high", "trials"):
+            continue
+        if key == "sharpe":
+            low, high = extra.get("sharpe_low"), extra.get("sharpe_high")
+            shown = measured(value, low, high) if finite(low) and finite(high) else number(value, decimals=2)
+        elif key in _SHARES:
+            shown = percent(value, digits=2) if finite(value) else flat(value)
+        else:
+            shown = f"{number(value)} times the notional" if key == "turnover" and finite(value) else flat(value)
+        told.append((_EXTRA.get(key) or key.replace("_", " ").capitalize(), shown))
+    return told
+
+
+_SHARES = ("annual_return", "annual_volatility", "deflated_sharpe", "max_drawdown")
+_EXTRA = {
+    "annual_return": "Net return a year",
+    "annual_volatility": "Volatility a year",
+    "sharpe": "Sharpe ratio",
+    "deflated_sharpe": "Chance that it is more than luck (deflated Sharpe)",
+    "max_drawdown": "Largest fall from a peak",
+    "turnover": "Traded a year",
+    "mean_return": "Mean return of an episode",
+    "lowest_return": "Lowest return of an episode",
+    "mean_length": "Mean length of an episode, steps",
+    "held_out_seeds": "Seeds of the episodes",
+}
+_ORDER = {key: place for place, key in enumerate(_EXTRA)}
+
+
+def moment(raw: Json) -> str:
+    """When something happened, to the minute: `2026-03-01 09:02`."""
+    return text(raw, "when").replace("T", " ")[:16]
+
+
+def event_of(raw: Json) -> str:
+    """What happened, for a person."""
+    what = text(raw, "what")
+    return EVENTS.get(what, what)
+
+
 def review_facts(evidence: Json) -> list[tuple[str, str]]:
     """Label and value of what every reader of the evidence should know: review set, looks, trials, seed, time."""
     review: Json = evidence.get("review") or {}
     facts = []
     if review:
-        facts.append(("Review rows", count(review.get("n"))))
-        if span(review):
-            facts.append(("Review period", span(review)))
-    for key, name in (("seed", "Seed"), ("looks", "Looks at the review set"), ("trials", "Trials")):
+        period = f" ({span(review)})" if span(review) else ""
+        facts.append(("Set aside for reviews", f"{count(review.get('n'))}{period}"))
+    named = {"looks": "Looks at what is set aside", "trials": "Fits and corrections tried", "seed": "Seed"}
+    for key, name in named.items():
         if evidence.get(key) is not None:
             facts.append((name, str(evidence[key]) if key == "seed" else count(evidence[key])))
     if finite(evidence.get("parameters")):

@@ -4,10 +4,11 @@ from pellucid.report.charts.attribution import Column, attribution_bars
 from pellucid.report.charts.heat import heat_map
 from pellucid.report.charts.intervals import Estimate, interval_chart
 from pellucid.report.charts.lines import Series, line_chart
+from pellucid.report.charts.moved import Moved, moved_chart
 from pellucid.report.charts.reliability import Bin, reliability_chart
 from pellucid.report.charts.shares import flip_chart, share_bar
 from pellucid.report.charts.shifts import Shift, shift_chart
-from pellucid.report.charts.waterfall import Step, waterfall_chart
+from pellucid.report.charts.waterfall import Step, fold_steps, waterfall_chart
 
 ALL = {
     "attribution": attribution_bars,
@@ -15,6 +16,7 @@ ALL = {
     "heat": heat_map,
     "intervals": interval_chart,
     "lines": line_chart,
+    "moved": moved_chart,
     "reliability": reliability_chart,
     "share": share_bar,
     "shifts": shift_chart,
@@ -26,14 +28,17 @@ __all__ = [
     "Bin",
     "Column",
     "Estimate",
+    "Moved",
     "Series",
     "Shift",
     "Step",
     "attribution_bars",
     "flip_chart",
+    "fold_steps",
     "heat_map",
     "interval_chart",
     "line_chart",
+    "moved_chart",
     "reliability_chart",
     "share_bar",
     "shift_chart",

@@ -10,6 +10,8 @@ from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import finite, number, typeset, with_error
 from pellucid.report.svg import empty_frame, frame, label, text_width
 
+STRONGEST = 0.45  # opacity of the largest share: the ink printed on it stays readable in both themes
+
 
 def heat_map(
     title: str,
@@ -65,7 +67,7 @@ def _cell(
         empty = el("rect", {**shape, "class": "track cell"}, el("title", None, f"{hint}: not available"))
         return [empty, label("–", x + step / 2, y + 19, "soft small middle")]
     vague = finite(error) and abs(value) < 2 * error
-    opacity = 0.62 * abs(value) / strongest  # paler than the ink needs to stay readable on it
+    opacity = STRONGEST * abs(value) / strongest
     told = el("title", None, f"{hint}: {typeset(with_error(value, error))}")
     parts = [el("rect", {**shape, "class": ("up" if value >= 0 else "down") + " cell", "fill-opacity": opacity}, told)]
     places = min(8, max(0, 1 - math.floor(math.log10(strongest))))

@@ -45,6 +45,8 @@ def line_chart(
     y_label: str = "",
     log: bool = False,
     reference: float | None = None,
+    behind: Sequence[Series] = (),
+    x_range: tuple[float, float] | None = None,
     width: int = 680,
 ) -> Markup:
     """Lines with direct labels (wide) or a key on top (narrow).
@@ -55,10 +57,12 @@ def line_chart(
         x_label, y_label: what the axes show, with units.
         log: logarithmic y; values that are not positive are missing.
         reference: a horizontal guide, e.g. the starting wealth.
+        behind: drawn pale under the series, e.g. what they are the running means of.
+        x_range: least and largest x of the axis, when it is to reach beyond the data.
         width: px; below 480 the narrow layout.
     """
-    clean_lines = [_points(one, log) for one in series]
-    known = [p for line in clean_lines for p in line if p is not None]
+    clean_lines, pale_lines = ([_points(one, log) for one in group] for group in (series, behind))
+    known = [p for line in (*clean_lines, *pale_lines) for p in line if p is not None]
     if not known:
         return empty_frame(title, width)
     narrow = width < 480
@@ -71,15 +75,19 @@ def line_chart(
     y_ticks = y_scale.ticks(5)
     y_texts = tick_labels(y_ticks)
     left = max((text_width(t, 11.5) for t in y_texts), default=0.0) + 14
-    x_scale = fit_scale((x for x, _ in known), left, width - names_width, pad=0.0)
+    x_scale = fit_scale((x for x, _ in known), left, width - names_width, include=x_range or (), pad=0.0)
     parts: list[Markup] = [label(y_label, 0, 12, "soft small", room=width), *_key(key_rows, 30.0)]
     parts += left_axis(y_scale, left, width - names_width, y_texts, y_ticks)
-    parts += _x_axis(x_scale, series, bottom, x_label)
+    parts += _x_axis(x_scale, series, bottom, x_label, names_width)
     if reference is not None:
         parts.append(segment(left, y_scale(reference), width - names_width, y_scale(reference), "guide"))
+
+    def drawn(line: list[Point | None]) -> list[Point | None]:
+        return [None if p is None else (x_scale(p[0]), y_scale(p[1])) for p in _thin(line, 2 * width)]
+
+    parts += [path(drawn(line), f"line c{i % 6 + 1} pale") for i, line in enumerate(pale_lines)]
     for i, line in reversed(list(enumerate(clean_lines))):
-        drawn = [None if p is None else (x_scale(p[0]), y_scale(p[1])) for p in _thin(line, 2 * width)]
-        parts.append(path(drawn, f"line c{i % 6 + 1}" + (" first" if i == 0 else ""), DASHES[i % 6]))
+        parts.append(path(drawn(line), f"line c{i % 6 + 1}" + (" first" if i == 0 else ""), DASHES[i % 6]))
     if not narrow and len(series) > 1:
         parts += _end_labels(series, clean_lines, y_scale, width - names_width + 8, names_width - 8)
     return frame(title, _describe(title, series, clean_lines, y_label), width, top + height - 26, *parts)
@@ -114,7 +122,8 @@ def _thin(line: list[Point | None], most: int) -> list[Point | None]:
     return kept
 
 
-def _x_axis(scale: Scale, series: Sequence[Series], bottom: float, x_label: str) -> list[Markup]:
+def _x_axis(scale: Scale, series: Sequence[Series], bottom: float, x_label: str, room: float) -> list[Markup]:
+    """Ticks and labels; `room` px are free to the right of the axis."""
     dates = any(isinstance(x, str) for one in series for x in one.x[:1])
     wanted = max(2, int((scale.stop - scale.start) / 80))
     if dates:
@@ -125,7 +134,9 @@ def _x_axis(scale: Scale, series: Sequence[Series], bottom: float, x_label: str)
     parts = [segment(scale.start, bottom, scale.stop, bottom, "axis")]
     for tick, text in zip(ticks, texts, strict=True):
         x = scale(tick)
-        parts += [segment(x, bottom, x, bottom + 5, "axis"), label(text, x, bottom + 19, "soft small middle")]
+        half = text_width(text, 11.5) / 2
+        inside = max(min(x, scale.stop + room - half), half)
+        parts += [segment(x, bottom, x, bottom + 5, "axis"), label(text, inside, bottom + 19, "soft small middle")]
     parts.append(label(x_label, (scale.start + scale.stop) / 2, bottom + 38, "soft small middle"))
     return parts
 

@@ -39,7 +39,7 @@ def waterfall_chart(
     known = [s for s in steps if finite(s.value)]
     if not known or not finite(base):
         return empty_frame(title, width)
-    ordered = _fold(sorted(known, key=lambda s: -abs(s.value)), most)
+    ordered = fold_steps(steps, most)
     narrow = width < 480
     row = 44.0 if narrow else 30.0
     longest = max(text_width(_name(s)) for s in ordered)
@@ -52,18 +52,20 @@ def waterfall_chart(
     bottom = top + row * len(ordered)
     strips = [(top + row * i + 18, top + row * i + 38) for i in range(len(ordered))] if narrow else []
     parts = bottom_axis(scale, top - 10, bottom + 26, unit, wanted=4 if narrow else 5, strips=strips)
-    parts.append(_anchor("base", base, scale, top - 14, width, above=True))
+    parts.append(_anchor("average", base, scale, top - 14, width, above=True))
     parts.append(segment(scale(base), top - 10, scale(base), top + (28 if narrow else 8), "guide"))
     for i, step in enumerate(ordered):
         parts += _bar(step, ends[i], ends[i + 1], scale, top + row * i, narrow, width, left)
     if finite(prediction):
         parts.append(segment(scale(prediction), bottom - 4, scale(prediction), bottom + 8, "guide"))
-        parts.append(_anchor("prediction", prediction, scale, bottom + 20, width, above=False))
+        parts.append(_anchor("this row", prediction, scale, bottom + 20, width, above=False))
     missing = len(steps) - len(known)
     return frame(title, _describe(title, ordered, base, prediction, missing), width, bottom + 68, *parts)
 
 
-def _fold(ordered: list[Step], most: int) -> list[Step]:
+def fold_steps(steps: Sequence[Step], most: int) -> list[Step]:
+    """Steps with a value, largest first; beyond `most` rows the smallest are summed into one."""
+    ordered = sorted((s for s in steps if finite(s.value)), key=lambda s: -abs(s.value))
     if len(ordered) <= most:
         return ordered
     rest = ordered[most - 1 :]

@@ -8,22 +8,23 @@ from pellucid.report.blocks import card, chip, details, estimate, facts, figure,
 from pellucid.report.charts import Bin, Estimate, interval_chart, reliability_chart
 from pellucid.report.charts.intervals import Role
 from pellucid.report.markup import Markup, el, join
-from pellucid.report.numbers import count, finite, number, typeset
+from pellucid.report.numbers import count, finite, number, typeset, typeset_sentence
 from pellucid.report.svg import responsive
+from pellucid.report.units import Unit, in_units, metric_unit
 from pellucid.report.words import (
+    CONTROLS,
     INTERVAL,
     Json,
-    flat,
+    extra_facts,
     items,
-    metric_of,
+    name_of,
     notes_of,
     passed_of,
+    skill_of,
     task_sentence,
     text,
     verdict_of,
 )
-
-_METHOD = "Intervals: {method}."
 
 
 def evidence_section(evidence: Json) -> Markup:
@@ -31,111 +32,87 @@ def evidence_section(evidence: Json) -> Markup:
     tasks = [task_card(task) for task in items(evidence, "tasks")]
     controls = items(evidence, "controls")
     intro = (
-        "Every number below was computed on review rows that no fit was allowed to see, beside baselines that know "
-        f"nothing of the program. {INTERVAL}"
+        "Each task was judged on rows that the judged fit had never seen, beside baselines that know nothing of the "
+        f"program. {INTERVAL}"
     )
+    notes = [paragraph(el("strong", None, "Note: "), note) for note in notes_of(evidence)]
     shown = tasks or [paragraph("No evidence is recorded.", classes="soft")]
-    shown += [paragraph(note, classes="soft") for note in notes_of(evidence)]
-    return section("evidence", "Evidence", intro, *shown, controls_card(controls) if controls else None)
+    return section("evidence", "Evidence", intro, *notes, *shown, controls_card(controls) if controls else None)
 
 
-def task_card(task: Json) -> Markup:
-    """One task: the verdict, two charts, the table, the folds."""
-    name, unit = text(task, "task", "task"), _unit(task)
-    aside = (chip(*verdict_of(task)), el("span", {"class": "soft"}, _subtitle(task)))
-    baselines = items(task, "baselines")
-    method = text(task, "method")
+def task_card(raw: Json) -> Markup:
+    """One task: the verdict, two charts; folded away, the same as a table, and the folds."""
+    task, unit = in_units(raw), metric_unit(raw)
+    name, baselines = text(task, "task", "task"), items(task, "baselines")
+    aside = (chip(*verdict_of(task)), el("span", {"class": "soft"}, f"{unit.label}, n = {count(task.get('n'))}"))
     return card(
         name,
         aside,
-        paragraph(task_sentence(task), classes="lead"),
+        paragraph(typeset_sentence(task_sentence(task)), classes="lead"),
         el("div", {"class": "pair"}, _values(task, name, unit, baselines), _differences(task, name, unit, baselines)),
-        _table(task, name, baselines),
-        paragraph(_METHOD.format(method=method), classes="soft") if method else None,
         _extra(task),
         _reliability(task, name),
-        _folds(task, name),
+        _table(task, name, unit, baselines),
+        _folds(task, name, unit),
     )
-
-
-def _subtitle(task: Json) -> str:
-    return ", ".join(p for p in (text(task, "kind"), metric_of(task), count(task.get("n"), "review row")) if p)
-
-
-def _unit(task: Json) -> str:
-    return ", ".join(p for p in (metric_of(task), text(task, "unit")) if p)
 
 
 def _role(raw: Json) -> Role:
     return "model" if raw.get("role") == "model" else "naive"
 
 
-def _values(task: Json, name: str, unit: str, baselines: list[Json]) -> Markup:
+def _values(task: Json, name: str, unit: Unit, baselines: list[Json]) -> Markup:
     rows = [Estimate("this program", task.get("value"), task.get("low"), task.get("high"))]
-    rows += [Estimate(text(b, "name"), b.get("value"), b.get("low"), b.get("high"), _role(b)) for b in baselines]
+    rows += [Estimate(name_of(b), b.get("value"), b.get("low"), b.get("high"), _role(b)) for b in baselines]
     title = f"{name}: the program among its baselines"
-    better = text(task, "better", "lower")
-    picture = responsive(lambda width: interval_chart(title, rows, unit=unit, better=better, width=width), 480)
-    line = (
-        "A mark is the value on the review set, its bar the interval. "
-        "Circle: the program; diamond: a fitted model; square: a simple rule."
-    )
-    return figure(picture, "Among its baselines.", line)
+    axis = str(unit)
+    picture = responsive(lambda width: interval_chart(title, rows, unit=axis, better=unit.better, width=width), 480)
+    line = "Circle: the program; diamond: a fitted model; square: a simple rule. The bar is the interval."
+    return figure(picture, f"{unit.label[:1].upper()}{unit.label[1:]}.", line)
 
 
-def _differences(task: Json, name: str, unit: str, baselines: list[Json]) -> Markup | None:
+def _differences(task: Json, name: str, unit: Unit, baselines: list[Json]) -> Markup | None:
     rows = [
         Estimate(
-            f"against {text(b, 'name')}",
-            b.get("difference"),
-            b.get("difference_low"),
-            b.get("difference_high"),
-            _role(b),
+            f"against {name_of(b)}", b.get("difference"), b.get("difference_low"), b.get("difference_high"), _role(b)
         )
         for b in baselines
     ]
     if not rows:
         return None
     title = f"{name}: program minus baseline, row by row"
-    side = "left" if text(task, "better", "lower") == "lower" else "right"
-    picture = responsive(lambda width: interval_chart(title, rows, unit=unit, zero=True, width=width), 480)
-    line = (
-        f"Compared row by row; {side} of zero the program is better. "
-        "An interval across the zero line shows no difference."
-    )
+    side = "left" if unit.better == "lower" else "right"
+    picture = responsive(lambda width: interval_chart(title, rows, unit=str(unit), zero=True, width=width), 480)
+    line = f"Compared row by row; {side} of zero the program is better. A bar across the zero line shows no difference."
     return figure(picture, "Program minus baseline.", line)
 
 
-def _table(task: Json, name: str, baselines: list[Json]) -> Markup:
+def _table(task: Json, name: str, unit: Unit, baselines: list[Json]) -> Markup:
     rows: list[tuple[object, ...]] = [
         ("this program", estimate(task.get("value"), task.get("low"), task.get("high")), "", count(task.get("n")))
     ]
     for b in baselines:
-        difference = estimate(b.get("difference"), b.get("difference_low"), b.get("difference_high"), signed=True)
-        name_or_note = f"{text(b, 'name')} ({text(b, 'note')})" if text(b, "note") else text(b, "name")
+        under = text(b, "note") or text(b, "about")
         rows.append(
             (
-                name_or_note,
+                join([name_of(b), el("span", {"class": "under"}, under) if under else None]),
                 estimate(b.get("value"), b.get("low"), b.get("high")),
-                difference,
+                estimate(b.get("difference"), b.get("difference_low"), b.get("difference_high"), signed=True),
                 count(b.get("n", task.get("n"))),
             )
         )
-    head = (name, "Value [interval]", "Program minus baseline [interval]", "n")
-    caption = f"{_unit(task)}; {text(task, 'better', 'lower')} is better"
-    return table(caption, head, rows, numeric=(1, 2, 3))
-
-
-def _extra(task: Json) -> Markup | None:
-    extra: Any = task.get("extra") or {}
-    return facts(
-        [(str(key).replace("_", " "), typeset_value(value)) for key, value in extra.items() if key != "reliability"]
+    head = ("", "Value [interval]", "Program minus baseline [interval]", "n")
+    caption = f"{name}: {unit}; {unit.better} is better"
+    method = text(task, "method")
+    return details(
+        "The same in numbers, and what each baseline is",
+        table(caption, head, rows, numeric=(1, 2, 3)),
+        paragraph(f"Intervals: {method}.", classes="soft") if method else None,
     )
 
 
-def typeset_value(value: Any) -> str:
-    """A small JSON value for a page: true minus signs on numbers, text left alone."""
-    return flat(value) if isinstance(value, str) else typeset(flat(value))
+def _extra(task: Json) -> Markup | None:
+    return facts([(name, typeset_sentence(value)) for name, value in extra_facts(task)])
 
 
 def _reliability(task: Json, name: str) -> Markup | None:
@@ -150,57 +127,80 @@ def _reliability(task: Json, name: str) -> Markup | None:
     return figure(reliability_chart(title, bins), "Reliability.", line)
 
 
-def _folds(task: Json, name: str) -> Markup | None:
+def _folds(task: Json, name: str, unit: Unit) -> Markup | None:
     folds = items(task, "folds")
     if not folds:
         return None
-    rows = [(text(f, "train"), text(f, "test"), count(f.get("n")), num_cell(f.get("value"))) for f in folds]
-    caption = f"{name}, fold by fold: fitted on the first span, judged on the second"
-    return details(
-        f"Folds ({len(folds)})", table(caption, ("Fitted on", "Judged on", "n", _unit(task)), rows, numeric=(2, 3))
+    rows = [(*(_span(f, key) for key in ("train", "test")), count(f.get("n")), _value(f.get("value"))) for f in folds]
+    line = (
+        "For every line the program was fitted anew, on the first span only, and judged on the second. "
+        "It does well when it does so in every fold, not in one."
     )
+    caption = f"{name}, fold by fold"
+    head = ("Fitted on", "Judged on", "n", str(unit))
+    return details(f"Folds ({len(folds)})", paragraph(line), table(caption, head, rows, numeric=(2, 3)))
 
 
-def num_cell(value: Any) -> str:
-    """A number for a cell."""
+def _span(fold: Json, key: str) -> str:
+    return text(fold, key).replace("..", " to ")
+
+
+def _value(value: Any) -> str:
     return typeset(number(value))
 
 
 def controls_card(controls: list[Json]) -> Markup:
-    """The same program on markets whose truth is known."""
+    """The same program on markets whose truth is known: skill where there is some, none where there is none."""
+    tasks = list(dict.fromkeys(text(task, "task") for control in controls for task in items(control, "tasks")))
     rows: list[tuple[object, ...]] = []
     for control in controls:
-        for i, task in enumerate(items(control, "tasks") or [{}]):
-            head = (
-                (text(control, "name"), text(control, "expect"), chip(*passed_of(control))) if i == 0 else ("", "", "")
+        seen = {text(task, "task"): chip(*skill_of(task)) for task in items(control, "tasks")}
+        name = text(control, "name")
+        about = CONTROLS.get(name)
+        rows.append(
+            (
+                join([name, el("span", {"class": "under"}, about) if about else None]),
+                text(control, "expect"),
+                *(seen.get(task, "") for task in tasks),
+                chip(*passed_of(control)),
             )
-            seen = chip(*verdict_of(task)) if task.get("verdict") else ""
-            values = estimate(task.get("value"), task.get("low"), task.get("high")) if "value" in task else ""
-            rows.append((*head, text(task, "task"), seen, values, _against(task)))
-    table_head = (
-        "Control",
-        "Expected",
-        "Result",
-        "Task",
-        "Verdict",
-        "Value [interval]",
-        "Minus best baseline [interval]",
-    )
+        )
     line = (
         "The same program, fitted in the same way on data whose truth is known. Where there is something to learn "
-        "it must show skill; on a random walk it must not. If either fails, the evidence above is not to be trusted."
+        "it must show skill (beat every simple rule); on pure chance it must not. If either fails, the evidence above "
+        "is not to be trusted."
     )
-    sentences = [
-        paragraph(task_sentence(t), classes="soft") for c in controls for t in items(c, "tasks") if t.get("sentence")
-    ]
-    more = details("In words", *sentences) if sentences else None
-    caption = "Controls and what came out"
-    return card("Controls", (), paragraph(line), table(caption, table_head, rows, numeric=(5, 6)), more)
+    head = ("Market", "Must show", *tasks, "Result")
+    return card("Controls", (), paragraph(line), table("Controls", head, rows), _control_numbers(controls))
 
 
-def _against(task: Json) -> Markup:
-    known = [b for b in items(task, "baselines") if finite(b.get("value"))]
+def _control_numbers(controls: list[Json]) -> Markup | None:
+    rows: list[tuple[object, ...]] = []
+    for control in controls:
+        for raw in items(control, "tasks"):
+            task = in_units(raw)
+            values = (task.get("value"), task.get("low"), task.get("high"))
+            rows.append(
+                (
+                    f"{text(control, 'name')}: {text(task, 'task')}",
+                    str(metric_unit(raw)),
+                    chip(*verdict_of(raw)),
+                    estimate(*values),
+                    _against(raw),
+                )
+            )
+    if not rows:
+        return None
+    head = ("Control", "Metric", "Verdict", "Value [interval]", "Minus the best baseline [interval]")
+    told = [paragraph(typeset_sentence(task_sentence(t)), classes="soft") for c in controls for t in items(c, "tasks")]
+    shown = table("Controls in numbers", head, rows, numeric=(3, 4))
+    return details("The same in numbers and in words", shown, *told)
+
+
+def _against(raw: Json) -> Markup:
+    known = [i for i, b in enumerate(items(raw, "baselines")) if finite(b.get("value"))]
     if not known:
         return join([""])
-    best = min(known, key=lambda b: float(b["value"]))
+    losses = items(raw, "baselines")
+    best = items(in_units(raw), "baselines")[min(known, key=lambda i: float(losses[i]["value"]))]
     return estimate(best.get("difference"), best.get("difference_low"), best.get("difference_high"), signed=True)

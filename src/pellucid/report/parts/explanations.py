@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from pellucid.report.blocks import card, details, facts, figure, paragraph, section, table
-from pellucid.report.charts import Column, Step, attribution_bars, heat_map, waterfall_chart
+from pellucid.report.charts import Column, attribution_bars, heat_map, waterfall_chart
+from pellucid.report.explained import at, base_of, main_output, names, output_title, said, shown_of, steps_of
 from pellucid.report.markup import Markup, el
-from pellucid.report.numbers import count, finite, number, typeset, with_error
+from pellucid.report.numbers import count, number, typeset, typeset_sentence, with_error
 from pellucid.report.svg import responsive
+from pellucid.report.units import explained_in_units
 from pellucid.report.words import Json, text
 
 _ROWS_SHOWN = 6  # rows with waterfalls of their own; all rows are in the heat map
-_WATERFALL = (
-    "From the mean over the background, each input's share leads to the prediction: blue raises it, orange lowers it; "
-    "the whisker is one standard error."
-)
 
 
-def explanations_section(explanations: Sequence[Json]) -> Markup:
-    """Cards by row (day) over all tasks, then rows side by side per task."""
+def explanations_section(explanations: Sequence[Json], inputs: Mapping[str, str] | None = None) -> Markup:
+    """Cards by row (day) over all tasks, then rows side by side per task.
+
+    Args:
+        explanations: Explanation JSONs, one per task.
+        inputs: what each field is, in a line.
+    """
+    shown = [explained_in_units(one) for one in explanations]
     keys: list[str] = []
-    for one in explanations:
-        keys += [str(key) for key in one.get("keys") or [] if str(key) not in keys]
-    cards = [_row_card(key, explanations) for key in keys[:_ROWS_SHOWN]]
+    for one in shown:
+        keys += [key for key in names(one, "keys") if key not in keys]
+    cards = [_row_card(key, shown) for key in keys[:_ROWS_SHOWN]]
     if len(keys) > _ROWS_SHOWN:
         cards.append(paragraph(f"{count(len(keys) - _ROWS_SHOWN, 'more row')} in the overview below.", classes="soft"))
-    overview = [_overview(one) for one in explanations if len(one.get("keys") or []) > 1]
+    overview = [_overview(one) for one in shown if len(one.get("keys") or []) > 1]
     intro = (
         "Why the program said what it said on these rows. A share (an attribution) is what an input contributed to one "
-        "prediction, in the unit of the output, averaged over the ways of leaving the other inputs out."
+        "prediction, in the unit of the output, averaged over the ways of leaving the other inputs out. The shares add "
+        "up from the average row to this one: blue raises the output, orange lowers it; whiskers are standard errors."
     )
-    return section("explanations", "Explanations", intro, *cards, *overview)
+    return section("explanations", "Explanations", intro, *cards, *overview, _glossary(inputs or {}))
 
 
-def at(raw: Any, *path: int) -> Any:
-    """`raw[i][j]...`, or None where something is missing."""
-    for i in path:
-        if not isinstance(raw, (list, tuple)) or i >= len(raw):
-            return None
-        raw = raw[i]
-    return raw
-
-
-def names(raw: Json, key: str) -> list[str]:
-    """A list of names."""
-    return [str(name) for name in raw.get(key) or []]
+def _glossary(inputs: Mapping[str, str]) -> Markup | None:
+    if not inputs:
+        return None
+    line = (
+        "A name with brackets is a part of a series: [t] is the row itself, [t-1..4] the four before it. The value "
+        "beside such a name is the mean of that part."
+    )
+    grouped = any("[" in name for name in inputs)
+    known = facts([(name, about) for name, about in inputs.items()])
+    return el("div", {"class": "card"}, details("What the inputs are", paragraph(line) if grouped else None, known))
 
 
 def short_keys(keys: list[str]) -> list[str]:
@@ -56,80 +58,41 @@ def short_keys(keys: list[str]) -> list[str]:
     return [key.rpartition("/")[2] for key in keys] if len(heads) == 1 else keys
 
 
-def base_of(one: Json, row: int, output: int) -> Any:
-    """The base of a row and output; `base` has shape [k] or [n][k]."""
-    base = one.get("base")
-    return at(base, row, output) if isinstance(at(base, 0), (list, tuple)) else at(base, output)
-
-
-def main_output(one: Json) -> int:
-    """The output shown first: `main` when given, else the one that the inputs move most (not a critic's value)."""
-    outputs = names(one, "outputs")
-    if one.get("main") in outputs:
-        return outputs.index(str(one["main"]))
-    rows, players = len(one.get("keys") or []), len(names(one, "players"))
-
-    def moved(k: int) -> float:
-        values = (at(one.get("values"), i, j, k) for i in range(rows) for j in range(players))
-        return math.fsum(abs(v) for v in values if finite(v))
-
-    decisions = [k for k, name in enumerate(outputs) if name != "value"]
-    return max(decisions or range(len(outputs)), key=moved, default=0)
-
-
-def steps_of(one: Json, row: int, output: int) -> list[Step]:
-    """The players of one row and output."""
-    return [
-        Step(
-            name,
-            at(one.get("values"), row, j, output),
-            at(one.get("error"), row, j, output),
-            shown_of(one, row, j),
-        )
-        for j, name in enumerate(names(one, "players"))
-    ]
-
-
-def shown_of(one: Json, row: int, player: int) -> str:
-    """The raw value of a player for display: `shown` when given, else `inputs`."""
-    return _shown(at(one.get("shown") or one.get("inputs"), row, player))
-
-
-def _shown(raw: Any) -> str:
-    return "" if raw is None else typeset(number(raw)) if isinstance(raw, float) else str(raw)
-
-
 def _row_card(key: str, explanations: Sequence[Json]) -> Markup:
     parts: list[object] = []
     for one in explanations:
         keys = names(one, "keys")
         if key not in keys:
             continue
-        row, outputs, main = keys.index(key), names(one, "outputs"), main_output(one)
+        row, outputs = keys.index(key), names(one, "outputs")
         if not outputs:
             continue
-        parts.append(el("h4", None, f"{text(one, 'task', 'task')}: {outputs[main]}"))
+        main = main_output(one, row)
+        task = text(one, "task", "task")
+        parts.append(el("h4", None, task))
+        told = typeset_sentence(said(one, row))
+        parts.append(paragraph(f"{told[:1].upper()}{told[1:]}."))
         parts.append(_waterfall(one, row, main, key))
-        parts.append(_numbers(one, row, key))
         others = [k for k in range(len(outputs)) if k != main]
         if others:
             more = [_waterfall(one, row, k, key) for k in others]
-            parts.append(details(f"{text(one, 'task')}, other outputs: {', '.join(outputs[k] for k in others)}", *more))
+            parts.append(details(f"{task}, other outputs: {', '.join(outputs[k] for k in others)}", *more))
+        parts.append(_numbers(one, row, key))
     return card(key, (), *parts)
 
 
 def _waterfall(one: Json, row: int, output: int, key: str) -> Markup:
     task, name = text(one, "task", "task"), names(one, "outputs")[output]
     title = f"{task}, {name}, {key}"
-    steps, base, prediction = (
-        steps_of(one, row, output),
-        base_of(one, row, output),
-        at(one.get("prediction"), row, output),
-    )
+    steps, base = steps_of(one, row, output), base_of(one, row, output)
+    prediction = at(one.get("prediction"), row, output)
     picture = responsive(
-        lambda width: waterfall_chart(title, steps, base, prediction, unit=text(one, "unit"), width=width), 820
+        lambda width: waterfall_chart(title, steps, base, prediction, unit=text(one, "unit"), width=width), 960
     )
-    return figure(picture, f"{name} on {key}.", _WATERFALL)
+    heading = output_title(one, output)
+    heading = heading[:1].upper() + heading[1:] if heading.startswith("the ") else heading
+    line = f"From the average over {count(one.get('background_n'), 'row')} to {key}, largest share first."
+    return figure(picture, f"{heading}.", line)
 
 
 def _numbers(one: Json, row: int, key: str) -> Markup:
@@ -146,8 +109,8 @@ def _numbers(one: Json, row: int, key: str) -> Markup:
         )
         for j, name in enumerate(names(one, "players"))
     ]
-    rows.append(("base", "", *(typeset(number(base_of(one, row, k))) for k in range(len(outputs)))))
-    rows.append(("prediction", "", *(typeset(number(at(one.get("prediction"), row, k))) for k in range(len(outputs)))))
+    rows.append(("average row", "", *(typeset(number(base_of(one, row, k))) for k in range(len(outputs)))))
+    rows.append(("this row", "", *(typeset(number(at(one.get("prediction"), row, k))) for k in range(len(outputs)))))
     caption = f"{text(one, 'task')} on {key}: share ± standard error, in {text(one, 'unit', 'the unit of the output')}"
     shown = table(caption, ("Input", "Value", *outputs), rows, numeric=tuple(range(1, len(outputs) + 2)))
     method = [
@@ -160,11 +123,12 @@ def _numbers(one: Json, row: int, key: str) -> Markup:
 
 
 def _overview(one: Json) -> Markup:
-    task, keys, players, main = text(one, "task", "task"), names(one, "keys"), names(one, "players"), main_output(one)
-    output, unit = at(names(one, "outputs"), main) or "", text(one, "unit")
+    task, keys, players = text(one, "task", "task"), names(one, "keys"), names(one, "players")
+    main = Counter(main_output(one, row) for row in range(len(keys))).most_common(1)[0][0]  # of most rows
+    unit = text(one, "unit")
     values = [[at(one.get("values"), i, j, main) for j in range(len(players))] for i in range(len(keys))]
     errors = [[at(one.get("error"), i, j, main) for j in range(len(players))] for i in range(len(keys))]
-    title = f"{task}: {output} over {len(keys)} rows"
+    title = f"{task}: {output_title(one, main)} on {len(keys)} rows"
     labels = short_keys(keys)
     if len(keys) <= 4:
         columns = [Column(key, values[i], errors[i]) for i, key in enumerate(labels)]
@@ -178,6 +142,5 @@ def _overview(one: Json) -> Markup:
             "Stronger colour, larger share: blue and + raise the output, orange and − lower it. "
             "In brackets or unsigned: within two standard errors of zero."
         )
-    return card(
-        f"{task}: rows side by side", (el("span", {"class": "soft"}, output),), figure(picture, "Side by side.", line)
-    )
+    aside = el("span", {"class": "soft"}, output_title(one, main))
+    return card(f"{task}: rows side by side", (aside,), figure(picture, "Side by side.", line))
