@@ -216,13 +216,16 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
 
 
 def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter) -> Task:
-    options: dict[str, Any] = {"env": spec.env, "discount": spec.settings.discount}
+    options: dict[str, Any] = {"env": spec.env, "discount": spec.settings.discount, "algorithm": spec.algorithm}
+    scores = spec.algorithm == "dqn"  # its outputs are returns, not log-odds
+    if scores:
+        options["duelling"] = spec.dqn.duelling
     if prob.rows is not None and spec.env == TRADING:
         options |= {"space": "discrete", "actions": 3, "action_names": list(POSITIONS), "cost_bps": spec.cost_bps}
         baselines: tuple[str, ...] = ("cash", "buy_and_hold", "momentum")
-        return Task(
-            name, "control", (*names, "position"), (*POSITIONS, "value"), "logit", "negative_reward", baselines, options
-        )
+        unit = "return" if scores else "logit"
+        outputs = (*POSITIONS, "value")
+        return Task(name, "control", (*names, "position"), outputs, unit, "negative_reward", baselines, options)
     discrete, count = action_count(env)
     actions = [f"action_{i}" for i in range(count)]
     options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
@@ -237,7 +240,7 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
         "control",
         inputs,
         (*actions, "value"),
-        "logit" if discrete else "action",
+        "return" if scores else "logit" if discrete else "action",
         "negative_reward",
         ("random", "best_constant_action"),
         options,
@@ -280,7 +283,7 @@ class Assembly:
     @property
     def resumable(self) -> bool:
         """Resuming is bit-identical (every environment can give its state)."""
-        return all(learner.env.resumable for learner in self.learners if isinstance(learner, PPO))
+        return all(env.resumable for learner in self.learners if (env := getattr(learner, "env", None)) is not None)
 
     def finish(self) -> NetworkProgram:
         """The trained program; a value head's unit is known only now."""
@@ -344,6 +347,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         depth=spec.network.depth,
         activation=spec.network.activation,
         normalise=normalise,
+        critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
         seed=seed,
     ).to(spec.train.device)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)

@@ -44,7 +44,7 @@ class SoftCritic(nn.Module):
         h = torch.cat([state, action], dim=1).expand(TWINS, -1, -1)
         last = len(self.sizes) - 2
         for i in range(last + 1):
-            weight, bias = self.get_parameter(f"weight{i}"), self.get_parameter(f"bias{i}")
+            weight, bias = getattr(self, f"weight{i}"), getattr(self, f"bias{i}")
             h = torch.baddbmm(bias.view(TWINS, 1, -1), h, weight.mT)
             if i < last:
                 h = self.activation(h)

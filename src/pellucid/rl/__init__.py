@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
+from pellucid.core.errors import SpecError
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import VectorAdapter
+from pellucid.rl.collector import Pace
+from pellucid.rl.dqn import DQN, DQNConfig
 from pellucid.rl.ppo import PPO, PPOConfig
+from pellucid.rl.sac import SAC, SACConfig
 from pellucid.spec.model import ControlTask
 from pellucid.train.learner import Learner
 
@@ -35,7 +40,57 @@ def _ppo(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
     return PPO(task, env, encode, config, seed=seed)
 
 
-ALL: dict[str, Builder] = {"ppo": _ppo}
+def _dqn(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
+    s = spec.dqn
+    if task.options["space"] != "discrete":
+        raise _unsuitable("dqn", env, "continuous", "sac or ppo")
+    config = DQNConfig(
+        Pace(s.replay.warmup, s.steps, s.updates),
+        memory=s.replay.size,
+        batch=s.batch,
+        discount=s.discount,
+        explore_start=s.explore.start,
+        explore_end=s.explore.end,
+        explore_steps=s.explore.steps,
+        target_every=s.target.every,
+        target_rate=s.target.rate,
+        double=s.double,
+        n_step=s.replay.n_step,
+        priority=s.priority.exponent,
+        correction=s.priority.correction,
+        correction_updates=s.priority.updates,
+    )
+    return DQN(task, env, encode, config, seed=seed)
+
+
+def _sac(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
+    s = spec.sac
+    if task.options["space"] == "discrete":
+        raise _unsuitable("sac", env, "discrete", "dqn or ppo")
+    if not all(math.isfinite(x) for x in (*task.options["low"], *task.options["high"])):
+        raise _unsuitable("sac", env, "unbounded", "ppo")
+    config = SACConfig(
+        Pace(s.replay.warmup, s.steps, s.updates),
+        memory=s.replay.size,
+        batch=s.batch,
+        discount=s.discount,
+        target_rate=s.target_rate,
+        n_step=s.replay.n_step,
+        temperature=s.temperature,
+        target_entropy=s.target_entropy,
+    )
+    return SAC(task, env, encode, config, seed=seed)
+
+
+def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) -> SpecError:
+    return SpecError(
+        f"{algorithm} cannot act in '{env.env_id}', whose actions are {actions}.",
+        where="algorithm",
+        mend=f"use algorithm: {instead}",
+    )
+
+
+ALL: dict[str, Builder] = {"ppo": _ppo, "dqn": _dqn, "sac": _sac}
 
 
 def build(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:

@@ -136,6 +136,75 @@ class PPOSpec(Section):
     )
 
 
+class ReplaySpec(Section):
+    """The memory of an off-policy learner."""
+
+    size: Count = Field(default=100_000, description="transitions kept")
+    warmup: Count = Field(default=1000, description="environment steps with random actions before the first update")
+    n_step: Count = Field(default=1, le=1000, description="rewards before the bootstrap")
+
+
+class PrioritySpec(Section):
+    """Draws in proportion to the last error (Schaul et al. 2016)."""
+
+    exponent: Share = Field(default=0.0, description="of the error; 0: uniform draws")
+    correction: Share = Field(default=0.4, description="exponent of the importance weights at first; rises to 1")
+    updates: Count = Field(default=50_000, description="updates over which it rises")
+
+
+class ExploreSpec(Section):
+    """Random actions, whose share falls linearly."""
+
+    start: Share = Field(default=1.0, description="their share at first")
+    end: Share = Field(default=0.05, description="their share in the end")
+    steps: Count = Field(default=10_000, description="environment steps over which it falls")
+
+
+class TargetSpec(Section):
+    """The target network."""
+
+    every: Count = Field(default=250, description="updates between its moves")
+    rate: Positive = Field(default=1.0, le=1, description="how far it moves; 1: a copy")
+
+
+class DQNSpec(Section):
+    """Deep Q-learning (Mnih et al. 2015), for discrete actions."""
+
+    num_envs: Count = Field(default=8, le=65536, description="environments that step together")
+    steps: Count = Field(default=4, le=65536, description="steps of each environment between rounds of updates")
+    updates: Count = Field(default=16, le=65536, description="updates per round")
+    batch: int = Field(default=64, ge=2, description="rows per update")
+    discount: float = Field(default=0.99, ge=0, le=1, description="of rewards, per step")
+    double: bool = Field(default=True, description="choose the next action by the network, value it by the target")
+    duelling: bool = Field(default=False, description="a state's value and the actions' advantages as separate heads")
+    replay: ReplaySpec = ReplaySpec()
+    priority: PrioritySpec = PrioritySpec()
+    explore: ExploreSpec = ExploreSpec()
+    target: TargetSpec = TargetSpec()
+    normalise_observations: bool = Field(
+        default=False, description="by running mean and deviation, frozen with the program"
+    )
+
+
+class SACSpec(Section):
+    """Soft actor-critic (Haarnoja et al. 2018), for bounded continuous actions."""
+
+    num_envs: Count = Field(default=1, le=65536, description="environments that step together")
+    steps: Count = Field(default=1, le=65536, description="steps of each environment between rounds of updates")
+    updates: Count = Field(default=1, le=65536, description="updates per round")
+    batch: int = Field(default=256, ge=2, description="rows per update")
+    discount: float = Field(default=0.99, ge=0, le=1, description="of rewards, per step")
+    target_rate: Positive = Field(default=0.005, le=1, description="how far the target critics move with every update")
+    temperature: Positive | None = Field(default=None, description="factor of the entropy; null: learned")
+    target_entropy: float | None = Field(
+        default=None, description="of the learned temperature, in nats; null: minus the number of action dimensions"
+    )
+    replay: ReplaySpec = ReplaySpec()
+    normalise_observations: bool = Field(
+        default=False, description="by running mean and deviation, frozen with the program"
+    )
+
+
 class ControlTask(Section):
     """A policy for an environment."""
 
@@ -152,15 +221,17 @@ class ControlTask(Section):
     episode_days: Count | None = Field(
         default=None, description="days per episode; none: to the end of the data (price environments)"
     )
-    algorithm: Literal["ppo"] = "ppo"
+    algorithm: Literal["ppo", "dqn", "sac"] = "ppo"
     ppo: PPOSpec = PPOSpec()  # each algorithm has a section of its name
+    dqn: DQNSpec = DQNSpec()
+    sac: SACSpec = SACSpec()
     env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
 
     @property
-    def settings(self) -> PPOSpec:
+    def settings(self) -> PPOSpec | DQNSpec | SACSpec:
         """The section of the chosen algorithm."""
-        found: PPOSpec = getattr(self, self.algorithm)
+        found: PPOSpec | DQNSpec | SACSpec = getattr(self, self.algorithm)
         return found
 
 
