@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from pellucid.cli.common import add_store, dump, open_store, show
+
+if TYPE_CHECKING:
+    from pellucid.store.store import Store
 
 EXAMPLE = """\
 example:
@@ -18,15 +22,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
 
 
+def _summary(store: Store, name: str) -> dict[str, Any]:
+    head = store.head(name)
+    versions, waiting = len(store.versions(name)), len(store.candidates(name))
+    return {"name": name, "head": head.ref if head else None, "versions": versions, "candidates": waiting}
+
+
 def run(args: argparse.Namespace) -> int:
     from pellucid.report.terminal import log_view
     from pellucid.runs.pages import history
 
     store = open_store(args)
     if args.name is None:
-        for name in store.names():
-            head = store.head(name)
-            print(f"{name:<24} {head.ref if head else 'no version'}   {len(store.versions(name))} versions")
+        listed = [_summary(store, name) for name in store.names()]
+        if args.json:
+            dump(listed)
+            return 0
+        for one in listed:
+            waiting = f", {one['candidates']} waiting for a review" if one["candidates"] else ""
+            plural = "" if one["versions"] == 1 else "s"
+            print(f"{one['head'] or one['name'] + ': no head':<24} {one['versions']} version{plural}{waiting}")
+        if not listed:
+            print("no program yet")
         return 0
     events = history(store, store.resolve(args.name).name)
     if args.json:

@@ -11,10 +11,10 @@ from rich.progress import (
     SpinnerColumn,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 from pellucid.report.markup import clean
 
@@ -28,17 +28,18 @@ class Progress:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
+        # Only the last column gives way on a narrow terminal: without these widths the bar would vanish first.
         self._bars = Bars(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description:<22}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[text]}"),
+            SpinnerColumn(finished_text="✓", table_column=Column(width=1)),
+            TextColumn("{task.description}", table_column=Column(width=20, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=12, table_column=Column(width=12)),
+            MofNCompleteColumn(table_column=Column(min_width=9, no_wrap=True)),
+            TextColumn("left", table_column=Column(width=4)),
+            TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
+            TextColumn("[dim]{task.fields[text]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             console=self.console,
             disable=not self.console.is_terminal,
+            expand=True,
         )
         self._task: TaskID | None = None
 
