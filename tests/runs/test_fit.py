@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_programs import bank_spec, leaky, market_spec, prices
 
 from pellucid.assemble import problem
 from pellucid.core.errors import DataError
@@ -15,6 +14,7 @@ from pellucid.runs.artefact import load_program
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.fit import alike, fit, split
 from pellucid.store.store import Store
+from tiny_programs import bank_spec, leaky, market_spec, prices
 
 
 def keys_of(store, ref, role):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_programs import bank_spec, leaky, market_spec
 
 from pellucid.assemble import problem
 from pellucid.core.rows import Rows
@@ -13,6 +12,7 @@ from pellucid.evidence.metrics import row_losses
 from pellucid.nn.foreign import wrap
 from pellucid.runs.artefact import load_program
 from pellucid.runs.outputs import HELD_OUT, decisions, outputs_table
+from tiny_programs import bank_spec, leaky, market_spec
 
 
 @pytest.fixture(scope="module")

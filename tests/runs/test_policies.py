@@ -6,7 +6,6 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from tiny_programs import market_spec
 
 from pellucid.assemble import problem
 from pellucid.core.errors import SchemaError
@@ -16,6 +15,7 @@ from pellucid.core.task import Task
 from pellucid.envs.vectorise import make
 from pellucid.runs.artefact import load_program
 from pellucid.runs.policies import POSITION, action_dimension, greedy, replay_policy, rollout, visited, with_position
+from tiny_programs import market_spec
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +127,8 @@ def test_a_policy_from_elsewhere_is_fed_in_order():
     backwards = Policy(lambda x: leaning(x.flip(1)), NAMES[::-1])  # by name, whatever the order
     returns = [rollout("CartPole-v1", greedy(p, p.task), range(5)).returns.tolist() for p in (ours, theirs, backwards)]
     assert returns[0] == returns[1] == returns[2]
+    short = Policy(leaning, ("x", "v", "angle"))
     with pytest.raises(SchemaError, match="reads 3 values \\(x, v, angle\\), the environment gives 4"):
-        short = Policy(leaning, ("x", "v", "angle"))
         rollout("CartPole-v1", greedy(short, short.task), range(2))
 
 

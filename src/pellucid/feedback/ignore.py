@@ -46,7 +46,7 @@ class IgnoreConfig:
 
     resample: bool = True
     draws: int = 32
-    honour: float = 8.0
+    honour: float = 32.0
     anchor: float = 20.0
     batch: int = 128
 

@@ -306,28 +306,29 @@ def _train(
 def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig, seed: int) -> Delta:
     """The delta of a correction, within the share.
 
-    LoRA sits where the forbidden fields enter, at full rank, when that fits: a field is ignored exactly by cancelling
-    its encoder, and nothing else has to move. Otherwise, and for AdaLoRA (which deals its ranks out by importance),
-    encoders and trunk are adapted.
+    It sits where the forbidden fields enter, at full rank, when that fits: a field is ignored exactly by cancelling
+    its encoder, and nothing else has to move. Otherwise all encoders and the trunk are adapted.
     """
-    network = program.network
-    if config.method == "adalora":
-        rank = _rank(network, config.share)
-        start = max(2 * rank, 20)
-        return build_delta("adalora", {"start_rank": start, "budget": rank, "steps": config.updates, "seed": seed})
-    widths = network.architecture["widths"]
-    rank = max(int(widths[f]) for f in fields)
-    count = sum(min(rank, int(widths[f])) * (int(widths[f]) + int(network.architecture["width"])) for f in fields)
-    if count <= config.share * program.parameter_count():
-        targets = tuple(f"encoders.{safe(f)}.project" for f in fields)
-        return build_delta("lora", {"rank": rank, "alpha": float(rank), "targets": targets, "seed": seed})
-    rank = _rank(network, config.share)
-    return build_delta("lora", {"rank": rank, "alpha": 2.0 * rank, "seed": seed})
-
-
-def _rank(network: Network, share: float) -> int:
+    network, share = program.network, config.share
+    targets = tuple(f"encoders.{safe(f)}.project" for f in fields)
+    full = max(int(network.architecture["widths"][f]) for f in fields)
     try:
-        return fit_rank(network, share=share)
+        rank = fit_rank(network, targets, share, config.method)
+    except DeltaError:
+        rank = 0
+    if rank < full:
+        targets, rank = (), _rank(network, config)
+    if config.method == "adalora":
+        start = max(min(2 * rank, full) if targets else 2 * rank, rank)
+        options = {"start_rank": start, "budget": rank, "steps": config.updates}
+    else:
+        options = {"rank": rank, "alpha": float(rank if targets else 2 * rank)}
+    return build_delta(config.method, {**options, "targets": targets, "seed": seed})
+
+
+def _rank(network: Network, config: ReviseConfig) -> int:
+    try:
+        return fit_rank(network, share=config.share, kind=config.method)
     except DeltaError as error:
         mend = "allow a larger share (revise --share), or fit a wider network (network.width)"
         raise DeltaError(error.what, where="share of the parameters", mend=mend) from error
