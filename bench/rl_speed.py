@@ -1,0 +1,252 @@
+"""PPO on CartPole-v1 beside Stable-Baselines3: steps per second, and time until it is solved.
+
+One thread, one process, the two libraries in turn within each seed; CPU seconds (and wall seconds in the JSON).
+Three rows of hyperparameters: `zoo` (rl-baselines3-zoo's for CartPole-v1: 8 environments, 20 epochs), `wide` (64
+environments, 4 epochs; what Pellucid ships), `general` (wide, but through autograd, as any nn.Module policy).
+
+Solved: the mean of the last 100 training episodes is at least 475 *and* 100 greedy held-out episodes average at least
+475 (the clock stands still while they are played). Networks: two hidden layers of 64 tanh units; Stable-Baselines3 has
+separate networks for policy and value, Pellucid one trunk with two heads, about half the arithmetic: part of the ratio.
+
+    python bench/rl_speed.py [--seeds 5] [--quick]      resumes from bench/results/rl_speed.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from pellucid.assemble import assemble, problem
+from pellucid.core.errors import Interrupted
+from pellucid.rl.ppo import PPO
+from pellucid.runs.policies import greedy, rollout
+from pellucid.spec.presets import env_spec
+from pellucid.store.files import write_atomic
+from pellucid.train.loop import Hooks
+
+OUT = Path(__file__).resolve().parent / "results" / "rl_speed.json"
+SOLVED, MOST = 475.0, 400_000
+CONFIGS: dict[str, dict[str, Any]] = {
+    "zoo": {"n": 8, "steps": 32, "epochs": 20, "lr": 1e-3, "total": 100_000},
+    "wide": {"n": 64, "steps": 32, "epochs": 4, "lr": 3e-3, "total": 200_000},
+}
+
+
+class Clock:
+    """CPU and wall seconds, with pauses."""
+
+    def __init__(self) -> None:
+        self.cpu, self.wall = -time.process_time(), -time.perf_counter()
+
+    def pause(self) -> None:
+        self.cpu += time.process_time()
+        self.wall += time.perf_counter()
+
+    def go(self) -> None:
+        self.cpu -= time.process_time()
+        self.wall -= time.perf_counter()
+
+    def read(self) -> tuple[float, float]:
+        return self.cpu + time.process_time(), self.wall + time.perf_counter()
+
+
+def pellucid_run(name: str, seed: int, *, solve: bool, by_hand: bool = True) -> dict[str, float]:
+    """One training run; stops when solved, else after `total` steps."""
+    c = CONFIGS[name]
+    updates = c["total"] // (c["n"] * c["steps"]) * c["epochs"] * (c["n"] * c["steps"] // 256)
+    overrides = (
+        f"seed={seed}",
+        f"train.updates={updates}",
+        f"train.lr={c['lr']}",
+        f"tasks.policy.ppo.num_envs={c['n']}",
+        f"tasks.policy.ppo.steps={c['steps']}",
+        f"tasks.policy.ppo.epochs={c['epochs']}",
+    )
+    assembly = assemble(problem(env_spec("CartPole-v1", overrides=overrides)), None, seed=seed)
+    learner = assembly.learners[0]
+    assert isinstance(learner, PPO)
+    if not by_hand:
+        learner.gradients = lambda network, batch: None  # type: ignore[method-assign]
+    clock, found = Clock(), {"solved_cpu": float("nan"), "solved_wall": float("nan"), "solved_steps": float("nan")}
+    seen = [0]
+
+    def stop() -> bool:
+        if not solve or learner._rollouts == seen[0]:
+            return False
+        seen[0] = learner._rollouts
+        if len(learner._returns) < 100 or np.mean(learner._returns) < SOLVED:
+            return False
+        cpu, wall = clock.read()
+        clock.pause()
+        program = assembly.finish()
+        task = program.tasks["policy"]
+        mean = rollout("CartPole-v1", greedy(program, task), range(9_000_000, 9_000_100)).returns.mean()
+        clock.go()
+        if mean < SOLVED:
+            return False
+        found.update(solved_cpu=cpu, solved_wall=wall, solved_steps=float(learner._rollouts * c["n"] * c["steps"]))
+        return True
+
+    with contextlib.suppress(Interrupted):
+        assembly.trainer.run(assembly.config, Hooks(assembly.schedule, None, None, stop))
+    cpu, wall = clock.read()
+    steps = float(learner._rollouts * c["n"] * c["steps"])
+    return {"steps": steps, "cpu": cpu, "wall": wall, "steps_per_cpu_s": steps / cpu, **found}
+
+
+def sb3_run(name: str, seed: int, *, solve: bool) -> dict[str, float]:
+    """The same with Stable-Baselines3's PPO, DummyVecEnv and Monitor, as its users run it."""
+    import stable_baselines3
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    c = CONFIGS[name]
+    lr, anneal = c["lr"], name == "zoo"
+    env = make_vec_env("CartPole-v1", n_envs=c["n"], seed=seed)
+    model = stable_baselines3.PPO(
+        "MlpPolicy",
+        env,
+        n_steps=c["steps"],
+        batch_size=256,
+        n_epochs=c["epochs"],
+        gamma=0.98,
+        gae_lambda=0.8,
+        ent_coef=0.0,
+        learning_rate=lambda left: left * lr,
+        clip_range=(lambda left: left * 0.2) if anneal else 0.2,
+        seed=seed,
+        device="cpu",
+    )
+    clock, found = Clock(), {"solved_cpu": float("nan"), "solved_wall": float("nan"), "solved_steps": float("nan")}
+
+    class Watch(BaseCallback):
+        def _on_step(self) -> bool:
+            return not np.isfinite(found["solved_cpu"])
+
+        def _on_rollout_end(self) -> None:
+            buffer = self.model.ep_info_buffer
+            if not solve or buffer is None or len(buffer) < 100:
+                return
+            if np.mean([e["r"] for e in buffer]) < SOLVED:
+                return
+            cpu, wall = clock.read()
+            clock.pause()
+            held_out = make_vec_env("CartPole-v1", n_envs=10, seed=9_000_000)
+            mean, _ = evaluate_policy(self.model, held_out, n_eval_episodes=100, deterministic=True)
+            clock.go()
+            if float(np.mean(mean)) >= SOLVED:
+                found.update(solved_cpu=cpu, solved_wall=wall, solved_steps=float(self.num_timesteps))
+
+    model.learn(MOST if solve else c["total"], callback=Watch())
+    cpu, wall = clock.read()
+    return {
+        "steps": float(model.num_timesteps),
+        "cpu": cpu,
+        "wall": wall,
+        "steps_per_cpu_s": model.num_timesteps / cpu,
+        **found,
+    }
+
+
+def limit(name: str) -> float:
+    """Steps per second if only matrix products (at this machine's rate, measured now) and the environment cost time."""
+    c = CONFIGS[name]
+    a, b = np.random.rand(256, 64).astype(np.float32), np.random.rand(64, 64).astype(np.float32)
+    start, n = time.process_time(), 20_000
+    for _ in range(n):
+        a @ b
+    rate = n * 2 * 256 * 64 * 64 / (time.process_time() - start)
+    macs = 4 * 64 + 64 * 64 + 64 * 3
+    per_step = 2 * macs * (1 + 3 * c["epochs"])  # one forward to act, three passes' worth per epoch
+    env = gymnasium.make_vec("CartPole-v1", num_envs=c["n"], vectorization_mode="vector_entry_point")
+    env.reset(seed=0)
+    actions = np.random.randint(0, 2, (1000, c["n"]))
+    start = time.process_time()
+    for row in actions:
+        env.step(row)
+    return 1.0 / (per_step / rate + (time.process_time() - start) / (1000 * c["n"]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="speed only, 2 seeds")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    OUT.parent.mkdir(exist_ok=True)
+    results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
+    runs: dict[str, Callable[[int], dict[str, float]]] = {
+        "pellucid zoo speed": lambda s: pellucid_run("zoo", s, solve=False),
+        "sb3 zoo speed": lambda s: sb3_run("zoo", s, solve=False),
+        "pellucid wide speed": lambda s: pellucid_run("wide", s, solve=False),
+        "sb3 wide speed": lambda s: sb3_run("wide", s, solve=False),
+        "pellucid general speed": lambda s: pellucid_run("wide", s, solve=False, by_hand=False),
+    }
+    if not args.quick:
+        runs |= {
+            "pellucid zoo solve": lambda s: pellucid_run("zoo", s, solve=True),
+            "pellucid wide solve": lambda s: pellucid_run("wide", s, solve=True),
+            "sb3 zoo solve": lambda s: sb3_run("zoo", s, solve=True),
+            "sb3 wide solve": lambda s: sb3_run("wide", s, solve=True),
+        }
+    seeds = range(2 if args.quick else args.seeds)
+    for seed in seeds:
+        for label, run in runs.items():
+            key = f"{label} seed {seed}"
+            if key not in results:
+                results[key] = {**run(seed), "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+                write_atomic(OUT, json.dumps(results, indent=1).encode())
+            r = results[key]
+            print(
+                f"{key:34} {r['steps_per_cpu_s']:10,.0f} steps/s  solved {r['solved_cpu']:6.2f} s  "
+                f"{r['solved_steps']:9,.0f} steps",
+                flush=True,
+            )
+
+    def each(label: str, value: str) -> list[float]:
+        return [results[f"{label} seed {s}"][value] for s in seeds]
+
+    def ratio(title: str, a: list[float], b: list[float], least: float) -> None:
+        found = [x / y for x, y in zip(a, b, strict=True)]
+        print(f"{title:58} {statistics.median(found):6.2f}x  ({min(found):.2f} to {max(found):.2f})  bar {least:g}x")
+
+    print()
+    for name, least in (("zoo", 4.0), ("wide", 6.0)):
+        a, b = each(f"pellucid {name} speed", "steps_per_cpu_s"), each(f"sb3 {name} speed", "steps_per_cpu_s")
+        ratio(f"steps/s, {name} hyperparameters, against SB3", a, b, least)
+        print(f"{'':10}share of the physical limit {statistics.median(a) / limit(name):.0%}")
+    ratio(
+        "steps/s, any nn.Module (autograd), against SB3 wide",
+        each("pellucid general speed", "steps_per_cpu_s"),
+        each("sb3 wide speed", "steps_per_cpu_s"),
+        2.0,
+    )
+    if not args.quick:
+        ours = each("pellucid wide solve", "solved_cpu")
+        ratio("solved: ours as shipped, against SB3 zoo", each("sb3 zoo solve", "solved_cpu"), ours, 15.0)
+        ratio(
+            "solved: ours as shipped, against SB3 given our settings", each("sb3 wide solve", "solved_cpu"), ours, 5.0
+        )
+        ratio(
+            "steps to solve, zoo settings, ours / SB3 (bar: at most)",
+            each("pellucid zoo solve", "solved_steps"),
+            each("sb3 zoo solve", "solved_steps"),
+            1.1,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
