@@ -318,9 +318,9 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
         rank = 0
     if rank < full:
         targets, rank = (), _rank(network, config)
+    options: dict[str, Any]
     if config.method == "adalora":
-        start = max(min(2 * rank, full) if targets else 2 * rank, rank)
-        options = {"start_rank": start, "budget": rank, "steps": config.updates}
+        options = {"start_rank": rank if targets else 2 * rank, "budget": rank, "steps": config.updates}
     else:
         options = {"rank": rank, "alpha": float(rank if targets else 2 * rank)}
     return build_delta(config.method, {**options, "targets": targets, "seed": seed})
