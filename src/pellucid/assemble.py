@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,9 @@ from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import ELEMENTWISE, Flat
 from pellucid.optim import build as build_optimiser
+from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
-from pellucid.rl.ppo import PPO
 from pellucid.spec.model import IN_MEMORY, ControlTask, PricesData, Spec, TableData
 from pellucid.supervised.learner import Supervised
 from pellucid.train.learner import Learner
@@ -121,7 +123,14 @@ def problem(spec: Spec, source: Any = None) -> Problem:
             where=str(source)[:80],
             mend="leave the data out, or give a spec with a `data` section",
         )
-    return Problem(spec, None, ())
+    return Problem(spec, None, (), data_sha=_shown_sha(spec))
+
+
+def _shown_sha(spec: Spec) -> str:
+    """SHA-256 of the files of shown actions; empty without any."""
+    declared = [t for t in spec.tasks.values() if isinstance(t, ControlTask) and t.algorithm == "bc"]
+    files = [path for t in declared if (path := Path(spec.located(t.bc.demonstrations))).is_file()]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else ""
 
 
 def _stale(table: PriceTable) -> tuple[str, ...]:
@@ -282,19 +291,36 @@ class Assembly:
 
     @property
     def resumable(self) -> bool:
-        """Resuming is bit-identical (every environment can give its state)."""
-        return all(env.resumable for learner in self.learners if (env := getattr(learner, "env", None)) is not None)
+        """Resuming is bit-identical: every environment can give its state, or every batch begins its episodes anew."""
+        envs = [learner.env for learner in self.learners if hasattr(learner, "env") and not hasattr(learner, "anew")]
+        return all(env.resumable for env in envs)
 
     def finish(self) -> NetworkProgram:
         """The trained program; a value head's unit is known only now."""
         program = self.program
-        program.network.cpu()  # evidence, explanation and storage are on the CPU
+        network = averaged(program.network, self.trainer.optimiser)
+        network.cpu()  # evidence, explanation and storage are on the CPU
         tasks = dict(program.tasks)
         for learner in self.learners:
-            if isinstance(learner, PPO):
+            scale = getattr(learner, "value_scale", None)
+            if scale is not None:
                 task = learner.task
-                tasks[task.name] = replace(task, options={**task.options, "value_scale": learner.value_scale})
-        return NetworkProgram(program.network, program.schema, tasks, program.encoding)
+                tasks[task.name] = replace(task, options={**task.options, "value_scale": scale})
+        return NetworkProgram(network, program.schema, tasks, program.encoding)
+
+
+def averaged(network: Network, optimiser: torch.optim.Optimizer) -> Network:
+    """The network, or a copy with the averages that the optimiser keeps: the trained one is never switched in place."""
+    if not isinstance(optimiser, ScheduleFree):
+        return network
+    with torch.no_grad():
+        mine = {id(p): p.detach().clone() for p, _ in optimiser.averages()}
+        for p, x in optimiser.averages():
+            p.copy_(x)
+        copy = deepcopy(network)
+        for p, _ in optimiser.averages():
+            p.copy_(mine[id(p)])  # the very bits: nothing is computed
+    return copy
 
 
 def environments(prob: Problem, train: Rows | None, seed: int) -> dict[str, VectorAdapter]:
@@ -371,6 +397,8 @@ def _learner(
 ) -> Learner:
     declared = spec.tasks[task.name]
     if isinstance(declared, ControlTask):
+        shown = declared.bc.model_copy(update={"demonstrations": spec.located(declared.bc.demonstrations)})
+        declared = declared.model_copy(update={"bc": shown})
         return build_learner(declared, task, envs[task.name], encoding.encode_fields, seed)
     assert rows is not None
     target, keep = training_target(task, rows)

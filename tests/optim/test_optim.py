@@ -25,19 +25,27 @@ RATES = {
     "adagrad": (1.0, 1.0, 1.0),
     "lion": (0.05, 5e-3, 2.5e-2),
     "muon": (0.1, 5e-2, 5e-2),
+    "schedule_free": (0.3, 5e-2, 0.1),
+    "sam": (0.1, 5e-2, 5e-2),
 }
 
 
 def minimise(name, rate, loss, start, updates):
     point = nn.Parameter(torch.tensor(start))
     optimiser = optim.build(name, {"point": point}, lr=rate)
-    schedule = Schedule("cosine", updates)
+    schedule = Schedule("constant" if name == "schedule_free" else "cosine", updates)
     for update in range(updates):
         optimiser.param_groups[0]["lr"] = rate * schedule(update)
-        optimiser.zero_grad()
-        loss(point).backward()
-        optimiser.step()
-    return loss(point).item()
+
+        def evaluate():
+            optimiser.zero_grad()
+            value = loss(point)
+            value.backward()
+            return value.item()
+
+        optimiser.step(evaluate)
+    end = dict(optimiser.averages())[point] if hasattr(optimiser, "averages") else point
+    return loss(end).item()
 
 
 def test_every_optimiser_has_rates():
@@ -148,7 +156,7 @@ def test_weight_decay_acts_on_matrices_only(name):
     matrix, vector = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.ones(3))
     optimiser = optim.build(name, {"m": matrix, "v": vector}, lr=1e-2, weight_decay=0.5)
     matrix.grad, vector.grad = torch.zeros(3, 3), torch.zeros(3)
-    optimiser.step()
+    optimiser.step(lambda: 0.0)
     assert torch.equal(vector, torch.ones(3))
     assert (matrix < 1).all()
     if name in ("sgd", "adamw", "lion", "muon"):
@@ -170,7 +178,7 @@ def test_a_parameter_without_gradient_stays():
         p, q = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
         optimiser = optim.build(name, {"p": p, "q": q}, lr=0.1, weight_decay=0.1)
         q.grad = torch.ones(2, 2)
-        optimiser.step()
+        optimiser.step(lambda: 0.0)
         assert torch.equal(p, torch.ones(2, 2))
 
 
@@ -292,8 +300,43 @@ def test_flat_parameters_are_trained_as_single_ones(name: str) -> None:
                     p.grad = gradients[n]
             else:
                 flat.assign(torch.cat([gradients[n].reshape(-1) for n in flat.parameters]))
-            optimiser.step()
+            optimiser.step(lambda: 0.0)
         return [parameters[n].detach().clone() for n in ("w", "b", "v", "c")]
 
     for one, other in zip(trained(False), trained(True), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_sam_steps_from_where_it_was_with_the_gradient_nearby():
+    p = nn.Parameter(torch.tensor([3.0, 4.0]))
+    seen = []
+
+    def evaluate():
+        seen.append(p.detach().clone())
+        p.grad = 2.0 * p.detach()  # of |p|^2
+        return 0.0
+
+    optimiser = optim.build("sam", {"p": p}, lr=0.1, rho=0.5)
+    optimiser.step(evaluate)
+    torch.testing.assert_close(seen[1], torch.tensor([3.0, 4.0]) * (1 + 0.5 / 5.0))
+    torch.testing.assert_close(p.detach(), torch.tensor([2.9, 3.9]))  # Adam's first step is lr in every coordinate
+    with pytest.raises(SpecError, match="twice"):
+        optimiser.step()
+
+
+def test_schedule_free_averages_its_iterates():
+    """On a linear loss Adam's steps are all lr, so z falls by lr and x is the plain mean of the z."""
+    p = nn.Parameter(torch.zeros(1))
+    optimiser = optim.build("schedule_free", {"p": p}, lr=0.1)
+    for t in range(1, 6):
+        p.grad = torch.ones(1)
+        optimiser.step()
+        z, x = -0.1 * t, -0.1 * sum(range(1, t + 1)) / t
+        torch.testing.assert_close(dict(optimiser.averages())[p], torch.tensor([x]))
+        torch.testing.assert_close(p.detach(), torch.tensor([0.1 * z + 0.9 * x]))
+
+
+def test_one_cycle_rises_then_falls():
+    factors = [Schedule("one_cycle", 100)(u) for u in range(100)]
+    assert factors[0] == pytest.approx(0.04) and max(factors) == pytest.approx(1.0, abs=1e-3)
+    assert factors.index(max(factors)) == 30 and factors[-1] < 0.01

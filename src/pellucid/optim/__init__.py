@@ -13,6 +13,8 @@ from pellucid.core.errors import SpecError, nearest
 from pellucid.optim.flat import ELEMENTWISE, Flat
 from pellucid.optim.lion import Lion
 from pellucid.optim.muon import muon
+from pellucid.optim.sam import SAM
+from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.state import get_state, set_state
 from pellucid.optim.torch_own import adagrad, adam, adamw, momentum, nesterov, rmsprop, sgd
 
@@ -29,6 +31,8 @@ ALL: dict[str, Callable[..., Optimizer]] = {
     "adagrad": adagrad,
     "lion": Lion,
     "muon": muon,
+    "schedule_free": ScheduleFree,
+    "sam": SAM,
 }
 
 

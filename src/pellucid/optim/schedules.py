@@ -24,7 +24,19 @@ def cosine(progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-ALL: dict[str, Callable[[float], float]] = {"constant": constant, "linear": linear, "cosine": cosine}
+def one_cycle(progress: float) -> float:
+    """Up from 1/25 over the first 30 %, then down to almost nothing, both along half a cosine (Smith 2018)."""
+    if progress < 0.3:
+        return 0.04 + 0.96 * 0.5 * (1.0 - math.cos(math.pi * progress / 0.3))
+    return 1e-4 + (1.0 - 1e-4) * 0.5 * (1.0 + math.cos(math.pi * (progress - 0.3) / 0.7))
+
+
+ALL: dict[str, Callable[[float], float]] = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,52 @@ class SACSpec(Section):
     )
 
 
+class ESSpec(Section):
+    """Evolution strategies (Salimans et al. 2017): no gradient, no value, whole episodes."""
+
+    population: int = Field(
+        default=64, ge=2, le=65536, multiple_of=2, description="members of a generation; one generation is one update"
+    )
+    sigma: Positive = Field(default=0.1, description="standard deviation of the noise on the weights")
+    episodes: Count = Field(default=1, le=1000, description="episodes of each member")
+    limit: Count = Field(default=100_000, description="steps after which an episode is not followed any further")
+    normalise_observations: bool = Field(
+        default=True, description="by running mean and deviation, frozen with the program"
+    )
+
+    @property
+    def num_envs(self) -> int:
+        return self.population * self.episodes
+
+    @property
+    def discount(self) -> float:
+        """Returns are not discounted."""
+        return 1.0
+
+
+class BCSpec(Section):
+    """Behaviour cloning: learn the actions that somebody has shown."""
+
+    demonstrations: str = Field(
+        default="", description="a CSV, TSV or Parquet file: a column per observed value and the action taken there"
+    )
+    action: str = Field(default="action", min_length=1, description="the action's column")
+    batch: int = Field(default=256, ge=1, description="rows per update")
+    normalise_observations: bool = Field(
+        default=True, description="by mean and deviation of the shown states, frozen with the program"
+    )
+
+    @property
+    def num_envs(self) -> int:
+        """One, to ask for its fields and actions."""
+        return 1
+
+    @property
+    def discount(self) -> float:
+        """No reward is looked at."""
+        return 1.0
+
+
 class ControlTask(Section):
     """A policy for an environment."""
 
@@ -221,17 +267,19 @@ class ControlTask(Section):
     episode_days: Count | None = Field(
         default=None, description="days per episode; none: to the end of the data (price environments)"
     )
-    algorithm: Literal["ppo", "dqn", "sac"] = "ppo"
+    algorithm: Literal["ppo", "dqn", "sac", "es", "bc"] = "ppo"
     ppo: PPOSpec = PPOSpec()  # each algorithm has a section of its name
     dqn: DQNSpec = DQNSpec()
     sac: SACSpec = SACSpec()
+    es: ESSpec = ESSpec()
+    bc: BCSpec = BCSpec()
     env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
 
     @property
-    def settings(self) -> PPOSpec | DQNSpec | SACSpec:
+    def settings(self) -> PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec:
         """The section of the chosen algorithm."""
-        found: PPOSpec | DQNSpec | SACSpec = getattr(self, self.algorithm)
+        found: PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec = getattr(self, self.algorithm)
         return found
 
 
@@ -249,10 +297,12 @@ class TrainSpec(Section):
     updates: Count = Field(default=1500, description="optimiser updates")
     batch: Count = Field(default=256, description="rows per update (supervised tasks)")
     noise: float = Field(default=0.0, ge=0, le=10, description="sd of noise on the inputs of supervised batches")
-    optimiser: Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon"] = "adamw"
+    optimiser: Literal[
+        "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon", "schedule_free", "sam"
+    ] = "adamw"
     lr: Positive = Field(default=1e-3, description="learning rate at its highest")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, on matrices only")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
+    schedule: Literal["constant", "linear", "cosine", "one_cycle"] = Field(
         default="constant", description="of the learning rate after the warm-up"
     )
     warmup: Share = Field(default=0.0, description="share of the updates over which the learning rate rises")
@@ -344,7 +394,10 @@ class Spec(Section):
         """`data.source`; a relative file starts at the folder of the spec's own file, as in `data/prices.csv`."""
         if self.data is None:
             return None
-        source = self.data.source
+        return self.located(self.data.source)
+
+    def located(self, source: str) -> str:
+        """A relative file starts at the folder of the spec's own file; a name stays a name."""
         is_file = source.lower().endswith(FILE_SUFFIXES) or "/" in source
         return str(self._folder / source) if is_file and self._folder else source
 
