@@ -10,9 +10,12 @@ from torch import Tensor
 
 from pellucid.core.errors import SpecError
 from pellucid.core.task import Task
+from pellucid.data.shown import read_shown
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.rl.collector import Pace
 from pellucid.rl.dqn import DQN, DQNConfig
+from pellucid.rl.es import ES, ESConfig
+from pellucid.rl.imitation import BehaviourCloning
 from pellucid.rl.ppo import PPO, PPOConfig
 from pellucid.rl.sac import SAC, SACConfig
 from pellucid.spec.model import ControlTask
@@ -82,6 +85,16 @@ def _sac(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
     return SAC(task, env, encode, config, seed=seed)
 
 
+def _es(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
+    s = spec.es
+    return ES(task, env, encode, ESConfig(s.population, s.sigma, s.episodes, s.limit), seed=seed)
+
+
+def _bc(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
+    shown = read_shown(spec.bc.demonstrations, env.fields, task, spec.bc.action)
+    return BehaviourCloning(task, shown, encode, batch=spec.bc.batch, seed=seed)
+
+
 def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) -> SpecError:
     return SpecError(
         f"{algorithm} cannot act in '{env.env_id}', whose actions are {actions}.",
@@ -90,7 +103,7 @@ def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) 
     )
 
 
-ALL: dict[str, Builder] = {"ppo": _ppo, "dqn": _dqn, "sac": _sac}
+ALL: dict[str, Builder] = {"ppo": _ppo, "dqn": _dqn, "sac": _sac, "es": _es, "bc": _bc}
 
 
 def build(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:

@@ -96,6 +96,7 @@ class ES:
 
     rowwise = False
     value_scale = 0.0  # no value is learned: the program gives zero
+    anew = True  # every generation begins its episodes anew
 
     def __init__(
         self,

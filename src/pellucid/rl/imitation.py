@@ -25,9 +25,11 @@ from torch.nn.functional import cross_entropy
 from pellucid.core.errors import DataError
 from pellucid.core.random import derive, stream
 from pellucid.core.task import Task
+from pellucid.data.encoding import Encoding
 from pellucid.data.shown import Shown
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.network import Network
+from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.train.learner import Learner, Loss, State
@@ -141,6 +143,7 @@ class DAgger:
 
     rowwise = True
     value_scale = 0.0
+    anew = True  # every round begins its episodes anew
 
     def __init__(
         self,
@@ -202,7 +205,7 @@ class DAgger:
         visited: list[Observations] = []
         for _ in range(config.limit):
             blocks = {k: v.to(network.bias.device) for k, v in self.encode(obs).items()}
-            policy = network(blocks, self.task.name)["policy"].cpu().numpy()
+            policy = _actions(self.task, network, blocks).cpu().numpy()
             visited.append({name: values[running] for name, values in obs.items()})
             step = env.step(self._mixed(policy, obs, generator.random(env.num_envs) < share))
             running &= ~(step.valid & (step.terminated | step.truncated))
@@ -257,12 +260,19 @@ def imitate(
 
 
 def _loss(task: Task, network: nn.Module, batch: ShownBatch) -> Loss:
-    policy = network(batch.blocks, task.name)["policy"]
+    policy = _actions(task, network, batch.blocks)
     each = imitation_loss(task, policy, batch.action)
     metrics = {}
     if task.options["space"] == "discrete":
         metrics["agreement"] = (policy.detach().argmax(1) == batch.action).float().mean()
     return Loss(each.mean(), metrics)
+
+
+def _actions(task: Task, network: nn.Module, blocks: Blocks) -> Tensor:
+    """What the program says of the actions, (n, k): scores, or the mean action; whatever algorithm it came from."""
+    outputs = OUTPUTS[task.kind]
+    z = outputs.training(task, network(blocks, task.name))
+    return outputs.units(task, z, blocks, Encoding({}))[:, :-1]
 
 
 def _taken(blocks: Blocks, action: Tensor, index: npt.NDArray[Any], network: Network) -> ShownBatch:

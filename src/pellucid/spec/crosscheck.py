@@ -21,6 +21,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found += _table(data, tasks)
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
+        found += _bc(str(name), _mapping(task))
     return found
 
 
@@ -71,3 +72,8 @@ def _ppo(name: str, task: Mapping[str, Any]) -> Iterator[Found]:
     sizes = [ppo.get(key, default) for key, default in (("num_envs", 64), ("steps", 32), ("minibatch", 256))]
     if all(type(size) is int for size in sizes) and sizes[2] > sizes[0] * sizes[1] > 0:
         yield ("tasks", name, "ppo", "minibatch"), str(sizes[2]), f"at most num_envs * steps = {sizes[0] * sizes[1]}"
+
+
+def _bc(name: str, task: Mapping[str, Any]) -> Iterator[Found]:
+    if task.get("algorithm") == "bc" and _mapping(task.get("bc")).get("demonstrations") in (None, ""):
+        yield ("tasks", name, "bc", "demonstrations"), "no file", "a file of shown states and actions"

@@ -209,7 +209,7 @@ class ESSpec(Section):
     """Evolution strategies (Salimans et al. 2017): no gradient, no value, whole episodes."""
 
     population: int = Field(
-        default=64, ge=2, le=65536, multiple_of=2, description="members of a generation; one generation is one update"
+        default=64, ge=2, le=65536, multiple_of=2, description="an even number of members; one generation is one update"
     )
     sigma: Positive = Field(default=0.1, description="standard deviation of the noise on the weights")
     episodes: Count = Field(default=1, le=1000, description="episodes of each member")
