@@ -81,7 +81,7 @@ class PlainView:
         for name, (weight, _) in self._heads.items():
             g = gradients[name]
             heads += [g.T @ top, g.sum(0)]
-            down = down + g @ weight
+            down = down + times(g, weight)
         layers: list[Array] = []
         for i in range(len(self._layers) - 1, -1, -1):
             down = self._through(down, self._active[i + 1])
@@ -118,7 +118,12 @@ class PlainView:
 
     def _through(self, down: Array, active: Array) -> Array:
         """The gradient before an activation, from that behind it and the activation's value."""
-        return down * (active > 0.0) if self._relu else down * (1.0 - active * active)
+        return np.multiply(down, active > 0.0 if self._relu else 1.0 - active * active, out=down)
+
+
+def times(g: Array, weight: Array) -> Array:
+    """g @ weight; numpy's product of a column and a row is some fifteen times slower than multiplying them."""
+    return g * weight if g.shape[1] == 1 else g @ weight
 
 
 def _encoder(network: Network, field: str) -> FieldEncoder:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from pellucid.nn.critic import TWINS, SoftCritic
+from pellucid.nn.plain import times
 
 Array = npt.NDArray[np.float32]
 
@@ -60,7 +61,7 @@ class PlainCritic:
                 np.matmul(down.T, entering, out=grads[2 * i][twin])
                 down.sum(0, out=grads[2 * i + 1][twin])
                 if i:
-                    down = self._through(down @ self._layers[i][0][twin], entering)
+                    down = self._through(times(down, self._layers[i][0][twin]), entering)
         return [g.reshape(-1) if i % 2 else g for i, g in enumerate(grads)]
 
     def slope_of_least(self, q: Array, columns: int) -> Array:
@@ -79,4 +80,5 @@ class PlainCritic:
 
     def _through(self, down: Array, active: Array) -> Array:
         """The gradient before an activation, from that behind it and the activation's value."""
-        return down * (active > 0.0) if self._relu else down * (1.0 - active * active)
+        slope = active > 0.0 if self._relu else 1.0 - active * active
+        return np.multiply(down, slope, out=down if down.flags.writeable else None)

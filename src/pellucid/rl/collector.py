@@ -70,6 +70,7 @@ class Collector:
         self._due = 0  # updates left in this round
         self._obs: npt.NDArray[np.float32] | None = None  # joined: what the next action is chosen from
         self._returns: list[float] = []  # of the last 100 finished episodes
+        self._metrics: dict[str, float] = {}
 
     @property
     def env_steps(self) -> int:
@@ -78,7 +79,7 @@ class Collector:
 
     def metrics(self) -> dict[str, float]:
         """The mean return of the last 100 episodes, once there is one."""
-        return {"episode_return": float(np.mean(self._returns))} if self._returns else {}
+        return self._metrics
 
     def before_update(self, network: Network, act: Act, random: Act, legal: Callable[[Action], Action]) -> None:
         """Step the environments when this round's updates are done.
@@ -91,12 +92,16 @@ class Collector:
             first = self.steps == 0
             rounds = max(1, -(-self.pace.warmup // self.env.num_envs)) if first else self.pace.steps
             seen = [self._step(random if first else act, legal) for _ in range(rounds)]
-            self._returns = (self._returns + [float(total) for total, _ in self.env.finished])[-100:]
+            self._remember([float(total) for total, _ in self.env.finished])
             self.env.finished.clear()
             if any(network.architecture["normalise"]):
                 network.observe({k: v.to(network.bias.device) for k, v in self.split(np.concatenate(seen)).items()})
             self._due = self.pace.updates
         self._due -= 1
+
+    def _remember(self, returns: list[float]) -> None:
+        self._returns = (self._returns + returns)[-100:]
+        self._metrics = {"episode_return": float(np.mean(self._returns))} if self._returns else {}
 
     def split(self, joined: npt.NDArray[np.float32]) -> Blocks:
         """Blocks by field of joined observations; views."""
@@ -130,7 +135,8 @@ class Collector:
         }
 
     def set_state(self, state: State) -> None:
-        self.steps, self._due, self._returns = int(state["steps"]), int(state["due"]), list(state["returns"])
+        self.steps, self._due, self._returns = int(state["steps"]), int(state["due"]), []
+        self._remember(list(state["returns"]))
         self.memory.set_state(state["memory"])
         if state["env"] is not None:
             self._obs = np.asarray(state["obs"])
