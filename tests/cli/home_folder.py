@@ -102,14 +102,19 @@ def _candidate(name: str, known: set[str]) -> str:
     return next(c.ref for c in Store(".pellucid").candidates(name) if c.ref not in known)
 
 
+_MADE: list[Home] = []
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The folder itself: not to be changed."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("PELLUCID_USER", "ada")
-        return made(folder)
+    """The folder itself: not to be changed. Made once, although two folders of tests have this fixture."""
+    if not _MADE:
+        folder = tmp_path_factory.mktemp("home")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("PELLUCID_USER", "ada")
+            _MADE.append(made(folder))
+    return _MADE[0]
 
 
 @pytest.fixture
