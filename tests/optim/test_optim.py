@@ -338,5 +338,7 @@ def test_schedule_free_averages_its_iterates():
 
 def test_one_cycle_rises_then_falls():
     factors = [Schedule("one_cycle", 100)(u) for u in range(100)]
-    assert factors[0] == pytest.approx(0.04) and max(factors) == pytest.approx(1.0, abs=1e-3)
-    assert factors.index(max(factors)) == 30 and factors[-1] < 0.01
+    assert factors[0] == pytest.approx(0.04)
+    assert max(factors) == pytest.approx(1.0, abs=1e-3)
+    assert factors.index(max(factors)) == 30
+    assert factors[-1] < 0.01
