@@ -9,8 +9,11 @@ import argparse
 import importlib
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn, Protocol, cast
 
 from pellucid import __version__
@@ -84,6 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    with _ctrl_c() as pressed:
+        return _guarded(words, debug, pressed)
+
+
+def _guarded(words: list[str], debug: bool, pressed: list[int]) -> int:
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -96,15 +104,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        print("Interrupted.", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:  # the reader, `head` say, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:  # the last resort: a full disk, or a bug of ours
         if debug:
             raise
-        return _unforeseen(error, words)
+        return _interrupted() if pressed else _unforeseen(error, words)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[list[int]]:
+    """Notes that Ctrl-C was pressed: an import that it breaks, numpy's say, ends in another error."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):  # ignored, as by nohup
+        yield pressed
+        return
+
+    def note(number: int, _frame: object) -> NoReturn:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted() -> int:
+    print("Interrupted.", file=sys.stderr)
+    return 130
 
 
 def _unforeseen(error: Exception, words: list[str]) -> int:
