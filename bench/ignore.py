@@ -33,7 +33,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "LoRA at the field's encoder": ({}, {}),
     "the same without the agreement": ({}, {"honour": 0.0}),
     "LoRA on encoders and trunk": ({"share": 0.03}, {}),
-    "AdaLoRA": ({"method": "adalora"}, {}),
+    "AdaLoRA at the field's encoder": ({"method": "adalora"}, {}),
 }
 
 
