@@ -327,7 +327,9 @@ def test_curves_say_what_they_are_and_the_return_comes_before_the_entropy(sample
 
 def test_inputs_are_described_where_they_are_known(samples: ModuleType) -> None:
     page = html.explanation_page(samples.explanations(), inputs={"volume": "log volume as a rolling z-score"})
-    assert "What the inputs are volume log volume as a rolling z-score" in _text(page)
+    shown = _text(page)
+    assert "volume log volume as a rolling z-score" in shown[shown.index("What the inputs are") :]
+    assert "[t] is the last value" in shown  # the players are parts of series
     assert "What the inputs are" not in html.explanation_page(samples.explanations())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_reviewer, add_store, open_store
+from pellucid.cli.common import add_reviewer, add_store, open_store, then
 
 EXAMPLE = """\
 example:
@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pellucid.runs.reviewing import accept
 
-    ref, verdict = accept(
+    ref, found = accept(
         open_store(args), args.candidate, reviewer=args.reviewer, because=args.because, override=args.override_gates
     )
-    print(f"{args.candidate} is {ref} now (reviewed as {verdict}).")
+    step = then(args, f"report {ref} --html {ref.partition('@')[0]}.html")
+    print(f"{args.candidate} is {ref} now (reviewed: {found}).\n{step}")
     return 0

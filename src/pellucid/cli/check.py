@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections import Counter
 
 EXAMPLE = """\
@@ -63,6 +64,7 @@ def _spec(file: str | None, overrides: list[str]) -> int:
     print(f"{file}: a valid spec.")
     print(f"  program {spec.name}, data {spec.source or 'none'}, tasks {tasks}")
     print(f"  sha256  {spec.sha()}")
+    print(f"Next: pellucid fit {file}" + "".join(f" --set {shlex.quote(value)}" for value in overrides))
     return 0
 
 
@@ -72,8 +74,11 @@ def _env(env: str) -> int:
     problems = check_env(env)
     for problem in problems:
         print(f"{env}: {problem}")
-    print(f"{env}: {len(problems)} problems." if problems else f"{env}: obeys the conventions.")
-    return 1 if problems else 0
+    if problems:
+        print(f"{env}: {len(problems)} problems.")
+        return 1
+    print(f"{env}: obeys the conventions.\nNext: pellucid fit --env {env}")
+    return 0
 
 
 def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> int:
@@ -89,6 +94,7 @@ def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> in
         print(f"target {table.target}: {table.kind}{classes}")
     for note in table.notes:
         print(f"note: {note}")
+    print(f"Next: pellucid fit --data {shlex.quote(file)} --target {shlex.quote(table.target or 'COLUMN')}")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +125,12 @@ def reporting(quiet: bool) -> Iterator[Reporter]:
 
     with Progress() as progress:
         yield progress
+
+
+def then(args: argparse.Namespace, command: str) -> str:
+    """The next sensible step, as it can be typed: with the store, where it is not the usual one."""
+    store = getattr(args, "store", ".pellucid")
+    return f"Next: pellucid {command}" + ("" if store == ".pellucid" else f" --store {shlex.quote(store)}")
 
 
 def write_page(path: str, page: str) -> str:

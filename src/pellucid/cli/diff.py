@@ -1,14 +1,19 @@
 """`pellucid diff`: what changed in behaviour between two versions, paired row by row.
 
-Exit codes: 0 pass, 1 a gate failed or worse, 2 usage or data error, 3 undecided.
+Exit codes: 0 the claim is kept (without a claim: better or equivalent), 1 a gate failed (or worse), 2 usage or data
+error, 3 undecided.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pellucid.cli.common import add_store, dump, new_file, open_store, show, write_page
+from pellucid.cli.common import add_store, dump, new_file, open_store, show, then, write_page
+
+if TYPE_CHECKING:
+    from pellucid.store.records import Entry
 
 EXAMPLE = """\
 example:
@@ -16,7 +21,8 @@ example:
   pellucid diff stocks@1 stocks~3f2a --html diff.html --markdown comment.md --svg diff.svg
   pellucid diff stocks@1 stocks@1                       says that nothing differs
 
-exit codes: 0 pass, 1 a gate failed or worse, 2 usage or data error, 3 undecided"""
+exit codes: 0 the claim is kept (without a claim: better or equivalent), 1 a gate failed (or worse),
+2 usage or data error, 3 undecided"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from pellucid.runs.diffing import diff_versions
     from pellucid.store.files import write_atomic
 
-    found = diff_versions(open_store(args), args.base, args.candidate)
+    store = open_store(args)
+    found = diff_versions(store, args.base, args.candidate)
     if args.json:
         dump(found)
     else:
@@ -53,4 +60,17 @@ def run(args: argparse.Namespace) -> int:
         write_atomic(Path(args.markdown), diff_comment(found).encode())
     if args.svg:
         write_atomic(Path(args.svg), diff_picture(found).encode())
-    return EXIT_CODES[found["verdict"]]
+    code = EXIT_CODES[found["verdict"]]
+    if not args.json and not found["empty"]:
+        print("\n" + _then(args, store.resolve(args.candidate), code))
+    return code
+
+
+def _then(args: argparse.Namespace, entry: Entry, code: int) -> str:
+    """What a reviewer does now: decide about a candidate; look at a version."""
+    if entry.state != "proposed":
+        return then(args, f"log {entry.name}")
+    accept, reject = (f"{verb} {entry.ref} --because WHY" for verb in ("accept", "reject"))
+    if code == 3:
+        return f"{then(args, accept)}\n  or: pellucid {reject}"
+    return then(args, reject if code else accept)

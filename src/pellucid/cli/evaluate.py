@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pellucid.cli.common import add_store, dump, open_store, show
+from pellucid.cli.common import add_store, dump, open_store, show, then
 
 EXAMPLE = """\
 example:
@@ -36,4 +36,5 @@ def run(args: argparse.Namespace) -> int:
         dump(evidence)
     else:
         show(evidence_view(evidence))
+        print(f"\n{then(args, f'explain {program.ref}')}")
     return 0

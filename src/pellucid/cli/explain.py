@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from pellucid.cli.common import (
     add_data,
@@ -13,13 +14,19 @@ from pellucid.cli.common import (
     open_store,
     reporting,
     show,
+    then,
     whole,
     write_page,
 )
 
+if TYPE_CHECKING:
+    from pellucid.store.records import Entry
+    from pellucid.store.store import Store
+
 EXAMPLE = """\
 example:
   pellucid explain stocks@1 --task trade --at 2018-02-05
+  pellucid explain stocks@1 --task forecast --output q95
   pellucid explain stocks@1 --at 2018-02-05 --at 2018-12-26 --html why.html
   pellucid explain cancer@1 --at 17 --method exact --grain field"""
 
@@ -30,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", action="append", default=[], metavar="ROW", help="a date, key or row number (repeatable)"
     )
+    parser.add_argument("--output", metavar="NAME", help="the output to show, e.g. q95 (default: the answer itself)")
     parser.add_argument("--method", choices=["auto", "exact", "permutation"], default="auto")
     parser.add_argument("--grain", choices=["field", "group"], help="players: whole fields, or groups of lags")
     parser.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
@@ -43,10 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pellucid.report.html import explanation_page
-    from pellucid.report.terminal import explanation_view
+    from pellucid.report.terminal import explanations_view
     from pellucid.runs.explaining import explain
+    from pellucid.runs.pages import described_inputs
 
     store = open_store(args)
+    entry = store.resolve(args.version)
+    if args.output:
+        _known(store, entry, args.output, args.task)
     with reporting(args.quiet) as reporter:
         found = explain(
             store,
@@ -60,14 +72,33 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             reporter=reporter,
         )
-    drawn = [explanation.to_json() for explanation in found.values()]
+    drawn = [{**one.to_json(), **({"main": args.output} if args.output else {})} for one in found.values()]
     if args.json:
         dump(drawn)
     else:
-        show(*(explanation_view(one) for one in drawn))
+        show(explanations_view(drawn))
+        if any(len(one["outputs"]) > 1 for one in drawn) and not args.output:
+            print("Another output is shown with --output NAME.")
+        print(f"\n{then(args, f'feedback add {entry.ref} --ignore FIELD --because WHY')}")
     if args.html:
-        page = explanation_page(drawn, program=store.resolve(args.version).ref)
+        page = explanation_page(drawn, program=entry.ref, inputs=described_inputs(store, entry))
         address = write_page(args.html, page)
         if not args.json:
-            print(f"\npicture: {address}")
+            print(f"picture: {address}")
     return 0
+
+
+def _known(store: Store, entry: Entry, output: str, tasks: list[str]) -> None:
+    """Refuse an output that none of the tasks returns, before anything is computed."""
+    from pellucid.core.errors import SchemaError, nearest
+
+    described = store.blobs.get_json(entry.manifest["blobs"]["program"])["tasks"]
+    outputs = {t["name"]: t["outputs"] for t in described if not tasks or t["name"] in tasks}
+    every = [name for names in outputs.values() for name in names]
+    if output not in every:
+        told = "; ".join(f"{task} returns {', '.join(names)}" for task, names in outputs.items())
+        raise SchemaError(
+            f"no output '{output}'" + (f": {told}." if told else "."),
+            where="--output",
+            mend=nearest(output, every) or "use one of these",
+        )

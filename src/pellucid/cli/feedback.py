@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_store, open_store, whole
+from pellucid.cli.common import add_store, open_store, then, whole
 
 EXAMPLE = """\
 example:
@@ -53,5 +53,5 @@ def run(args: argparse.Namespace) -> int:
         because=args.because,
         supersedes=args.supersedes,
     )
-    print(f"feedback #{number} on {entry.ref}: ignore {args.ignore}. Next: pellucid revise {entry.ref}")
+    print(f"feedback #{number} on {entry.ref}: ignore {args.ignore}. {then(args, f'revise {entry.ref}')}")
     return 0

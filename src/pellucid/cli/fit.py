@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_quiet, add_store, dump, open_store, reporting, show
+from pellucid.cli.common import add_quiet, add_store, dump, open_store, reporting, show, then
 
 EXAMPLE = """\
 example:
@@ -45,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     show(evidence_view(evidence))
     if done.accepted:
-        print(f"\n{done.ref} is the head of '{spec.name}'. Next: pellucid explain {done.ref}")
+        print(f"\n{done.ref} is the head of '{spec.name}'. {then(args, f'explain {done.ref}')}")
     else:
         head = store.head(spec.name)
-        print(f"\n{done.ref} is a candidate. Next: pellucid diff {head.ref if head else spec.name} {done.ref}")
+        step = then(args, f"diff {head.ref if head else spec.name} {done.ref}")
+        print(f"\n{done.ref} is a candidate. {step}")
     return 0

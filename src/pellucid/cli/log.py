@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pellucid.cli.common import add_store, dump, open_store, show
+from pellucid.cli.common import add_store, dump, open_store, show, then
 
 if TYPE_CHECKING:
     from pellucid.store.store import Store
@@ -50,4 +50,7 @@ def run(args: argparse.Namespace) -> int:
         dump(events)
     else:
         show(log_view(events))
+        head = store.head(store.resolve(args.name).name)
+        if head is not None:
+            print(f"\n{then(args, f'show {head.ref}')}")
     return 0

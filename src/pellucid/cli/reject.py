@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_reviewer, add_store, open_store
+from pellucid.cli.common import add_reviewer, add_store, open_store, then
 
 EXAMPLE = """\
 example:
@@ -18,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    open_store(args).reject(args.candidate, reviewer=args.reviewer, because=args.because)
-    print(f"{args.candidate} is rejected; its record stays.")
+    store = open_store(args)
+    store.reject(args.candidate, reviewer=args.reviewer, because=args.because)
+    name = store.resolve(args.candidate).name
+    print(f"{args.candidate} is rejected; its record stays. {then(args, f'log {name}')}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_data, add_quiet, add_store, number, open_store, reporting, whole
+from pellucid.cli.common import add_data, add_quiet, add_store, number, open_store, reporting, then, whole
 
 EXAMPLE = """\
 example:
@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
         print(note)
     if done.ref is not None:
         parent = store.resolve(done.ref).parent
-        print(f"\nproposed {done.ref}. Next: pellucid diff {parent} {done.ref}")
+        print(f"\nproposed {done.ref}. {then(args, f'diff {parent} {done.ref}')}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_reviewer, add_store, open_store, whole
+from pellucid.cli.common import add_reviewer, add_store, open_store, then, whole
 
 EXAMPLE = """\
 example:
@@ -21,4 +21,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ref = open_store(args).rollback(args.name, args.to, reviewer=args.reviewer, because=args.because)
     print(f"the head of '{args.name}' is {ref} again, bit by bit; later versions are kept.")
+    print(then(args, f"log {args.name}"))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pellucid.cli.common import add_store, dump, open_store
+from pellucid.cli.common import add_store, dump, open_store, then
 
 EXAMPLE = """\
 example:
@@ -36,4 +36,5 @@ def run(args: argparse.Namespace) -> int:
     for key, value in entry.manifest["provenance"].items():
         if not isinstance(value, dict):
             print(f"  {key:<9} {value}")
+    print(f"\n{then(args, f'evaluate {entry.ref}')}")
     return 0

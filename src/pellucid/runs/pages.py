@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pellucid.core.schema import Schema
 from pellucid.report.html import program_report
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import explain
 from pellucid.runs.progress import Reporter
+from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
 
 def history(store: Store, name: str) -> list[dict[str, Any]]:
     """The append-only history, oldest first, as JSON."""
     return [{"when": e.when, "who": e.who, "what": e.kind, "ref": e.about, "because": e.why} for e in store.log(name)]
+
+
+def described_inputs(store: Store, entry: Entry) -> dict[str, str]:
+    """What each field of a version's schema is, where the schema says so."""
+    schema = Schema.from_json(store.blobs.get_json(entry.manifest["blobs"]["program"])["schema"])
+    told = {}
+    for field in schema.inputs:
+        unit = f" ({field.unit})" if field.unit and field.unit not in field.description else ""
+        if field.description or unit:
+            told[field.name] = f"{field.description}{unit}".strip()
+    return told
 
 
 def report(
@@ -39,14 +52,14 @@ def report(
             "program": entry.name,
             "version": entry.ref,
             "facts": {
-                "parameters": f"{evidence['parameters']:,}",
-                "data": f"sha256 {provenance['data_sha'][:12] or 'none'}",
-                "pellucid": provenance["pellucid"],
-                "torch": provenance["torch"],
+                "Data": f"sha256 {provenance['data_sha'][:12] or 'none'}",
+                "Pellucid": provenance["pellucid"],
+                "Torch": provenance["torch"],
             },
             "evidence": evidence,
             "wealth": evidence["wealth"],
             "explanations": [found.to_json() for found in explained.values()],
+            "inputs": described_inputs(store, entry),
             "corrections": [
                 {
                     "kind": record.kind,

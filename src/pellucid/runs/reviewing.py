@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.core.errors import GateFailed
+from pellucid.report.words import diff_verdict
 from pellucid.runs.diffing import diff_versions
 from pellucid.store.store import Store
 
@@ -12,7 +13,7 @@ from pellucid.store.store import Store
 def accept(
     store: Store, candidate: str, *, because: str = "", reviewer: str | None = None, override: bool = False
 ) -> tuple[str, str]:
-    """Make a candidate the next version. Returns (reference, verdict of the reviewed diff).
+    """Make a candidate the next version. Returns (reference, what the reviewed diff said).
 
     A candidate that was never diffed is diffed now. An undecided verdict is a person's to decide, with a reason; a
     failed gate needs `override`, and the history says so.
@@ -42,8 +43,8 @@ def accept(
             where=f"diff {entry.parent} {candidate}",
             mend=f"pellucid reject {candidate} --because ..., or accept with --override-gates and a reason",
         )
-    verdict = str(found["verdict"])
-    reason = because or (f"reviewed: {verdict}" if verdict in ("better", "equivalent") else "")
+    verdict, said = str(found["verdict"]), diff_verdict(found)[1]
+    reason = because or (f"reviewed: {said}" if verdict in ("better", "equivalent") else "")
     if reason and (failed or verdict == "worse"):
         reason = f"{reason} (overridden: {'; '.join(failed) or 'worse'})"
-    return store.accept(candidate, reviewer=reviewer, because=reason, diff=entry.diff), verdict
+    return store.accept(candidate, reviewer=reviewer, because=reason, diff=entry.diff), said

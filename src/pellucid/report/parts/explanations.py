@@ -37,17 +37,17 @@ def explanations_section(explanations: Sequence[Json], inputs: Mapping[str, str]
         "prediction, in the unit of the output, averaged over the ways of leaving the other inputs out. The shares add "
         "up from the average row to this one: blue raises the output, orange lowers it; whiskers are standard errors."
     )
-    return section("explanations", "Explanations", intro, *cards, *overview, _glossary(inputs or {}))
+    grouped = any("[" in player for one in shown for player in names(one, "players"))
+    return section("explanations", "Explanations", intro, *cards, *overview, _glossary(inputs or {}, grouped))
 
 
-def _glossary(inputs: Mapping[str, str]) -> Markup | None:
+def _glossary(inputs: Mapping[str, str], grouped: bool) -> Markup | None:
     if not inputs:
         return None
     line = (
-        "A name with brackets is a part of a series: [t] is the row itself, [t-1..4] the four before it. The value "
+        "A name with brackets is a part of a series: [t] is the last value, [t-1..4] the four before it. The value "
         "beside such a name is the mean of that part."
     )
-    grouped = any("[" in name for name in inputs)
     known = facts([(name, about) for name, about in inputs.items()])
     return el("div", {"class": "card"}, details("What the inputs are", paragraph(line) if grouped else None, known))
 
