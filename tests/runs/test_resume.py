@@ -1,0 +1,99 @@
+"""`kill -9` at any moment of `pellucid fit`, then `--resume`: everything that is kept is bit-identical.
+
+Not the weights alone: the whole manifest (weights, outputs on the review rows, evidence, attributions) of the resumed
+run equals that of the uninterrupted one, and the store is sound, holds one version, one trial and nothing half done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+KILLING = Path(__file__).with_name("killing.py")
+EXPLAIN = "explain: {background: 8, evaluations: 40}"
+SPECS = {
+    "table": f"""
+name: tiny
+data: {{kind: table, source: breast_cancer, target: target}}
+network: {{width: 16}}
+train: {{updates: 90, batch: 32, checkpoint_every: 3, noise: 0.5}}
+evidence: {{folds: 2}}
+{EXPLAIN}
+""",
+    "cartpole": f"""
+name: tiny
+tasks: {{policy: {{kind: control, env: CartPole-v1, ppo: {{num_envs: 8, steps: 16, minibatch: 32, epochs: 2}}}}}}
+network: {{width: 16, activation: tanh}}
+train: {{updates: 150, checkpoint_every: 3, optimiser: momentum}}
+evidence: {{episodes: 5}}
+{EXPLAIN}
+""",
+    "trading": f"""
+name: tiny
+data: {{kind: prices, source: planted, window: 5, scale_days: 60, start: 2001-01-01, end: 2005-12-31}}
+tasks:
+  forecast: {{kind: forecast}}
+  risk: {{kind: volatility}}
+  trade:
+    kind: control
+    env: pellucid/StockTrading-v0
+    episode_days: 60
+    ppo: {{num_envs: 8, steps: 16, minibatch: 32, epochs: 2}}
+network: {{width: 16}}
+train: {{updates: 60, batch: 64, checkpoint_every: 3, noise: 0.5, combine: upgrad}}
+evidence: {{folds: 1}}
+review: {{rows: 200}}
+{EXPLAIN}
+""",
+}
+# after random updates, at random moments of the whole run, at random writes to disk
+KILLS = {"table": (7, 2, 4), "cartpole": (7, 2, 4), "trading": (4, 1, 3)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where possible: a kill, unlike a power cut, does not ask what the disk has kept, and fsync is slow."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    made = tempfile.mkdtemp(dir="/dev/shm", prefix="pellucid-")
+    yield Path(made)
+    shutil.rmtree(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPECS)
+def test_killed_and_resumed_is_uninterrupted(name: str, folder: Path) -> None:
+    spec = folder / "tiny.yaml"
+    spec.write_text(SPECS[name])
+    command = [sys.executable, KILLING, folder / "kills", 1, *KILLS[name], "fit", spec]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PELLUCID_USER": "tester"}
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    whole = found["whole"]
+    assert found["rehearsal"]["manifest"] == whole["manifest"], "more checkpoints, or a second run, change the result"
+    for attempt in found["attempts"]:
+        story = f"{attempt['how']}: exit codes {attempt['codes']}, resumed at {attempt['resumed']}"
+        assert attempt["codes"][-1] == 0, f"{story}\n{attempt.get('log', '')[-3000:]}"
+        assert attempt["manifest"]["blobs"]["weights"] == whole["manifest"]["blobs"]["weights"], story
+        assert attempt["manifest"] == whole["manifest"], story
+        assert attempt["problems"] == [], story
+        assert (attempt["ref"], attempt["trials"], attempt["candidates"]) == ("tiny@1", 1, 0), story
+        assert attempt["left"] == [], story
+    # The test tested something: enough kills, some twice, and resumes from within a stage.
+    codes = [attempt["codes"] for attempt in found["attempts"]]
+    killed = [c for c in codes if -9 in c]
+    assert len(killed) >= len(codes) - KILLS[name][1], codes
+    assert sum(c.count(-9) for c in codes) > len(killed), codes
+    middles = [a for a in found["attempts"] if a["resumed"]]
+    assert len(middles) >= len(codes) // 2, [a["resumed"] for a in found["attempts"]]
+    assert len({(stage, update) for a in middles for stage, update in a["resumed"]}) >= 4
