@@ -142,7 +142,7 @@ def test_a_field_without_effect_is_nothing_to_forbid(bank, monkeypatch):
 
 
 def test_a_collapse_is_blocked(bank, monkeypatch):
-    """A learner that pulls every answer to one number: nothing is left that could depend on the leak, or on anything."""
+    """A learner that pulls every answer to one number: nothing is left that could depend on the leak."""
 
     class Collapse(revising.Ignore):
         def loss(self, network, batch):

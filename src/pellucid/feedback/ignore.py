@@ -107,14 +107,16 @@ class Ignore:
         return total / self.config.draws
 
     def _resampled(self, blocks: Blocks, name: str, counter: int) -> Blocks:
-        """The fields' blocks of every row replaced by those of a random training row, all columns together."""
-        if not self.forbidden:
-            return blocks
+        """The fields' blocks of every row replaced by those of random training rows, all columns of a field together.
+
+        Each field has its own: of two fields that move together, a program may use the difference.
+        """
         n = len(next(iter(blocks.values())))
-        donors = torch.from_numpy(
-            stream(self.seed, f"ignore/{self.task.name}/{name}", counter).integers(self._n, size=n)
-        )
-        return {**blocks, **{field: self.blocks[field][donors] for field in self.forbidden}}
+        drawn = {}
+        for field in self.forbidden:
+            donors = stream(self.seed, f"ignore/{self.task.name}/{name}/{field}", counter).integers(self._n, size=n)
+            drawn[field] = self.blocks[field][torch.from_numpy(donors)]
+        return {**blocks, **drawn}
 
     def next_batch(self, network: nn.Module) -> IgnoreBatch:
         draw = stream(self.seed, f"ignore/{self.task.name}/rows", self._drawn)
