@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from pellucid.cli.common import add_quiet, add_store, dump, open_store, reporting, show, then
 
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         dump({"ref": done.ref, "evidence": evidence})
         return 0
-    show(evidence_view(evidence))
+    told: dict[str, Any] = {} if args.quiet else {"notes": []}  # notes were shown with the progress
+    show(evidence_view({**evidence, **told}))
     if done.accepted:
         print(f"\n{done.ref} is the head of '{spec.name}'. {then(args, f'explain {done.ref}')}")
     else:
