@@ -24,6 +24,11 @@ PPO = {"num_envs": 4, "steps": 12, "minibatch": 16, "epochs": 2}  # a rollout is
 SMALL = {"network": {"width": 16}, "train": {"batch": 32, "noise": 0.1, "updates": 12}}
 PRICES = {"kind": "prices", "source": "planted", "window": 5, "start": "2001-01-01", "end": "2004-12-31"}
 TRADING = {"kind": "control", "env": "pellucid/StockTrading-v0", "episode_days": 20, "ppo": PPO}
+REPLAY = {"size": 60, "warmup": 40, "n_step": 3}  # the ring wraps around
+DQN = {"num_envs": 4, "steps": 3, "updates": 3, "batch": 16, "replay": REPLAY, "explore": {"steps": 60}}
+DQN_ALL = {**DQN, "duelling": True, "priority": {"exponent": 0.6, "updates": 20}, "target": {"every": 2, "rate": 0.1}}
+DQN_NORMAL = {**DQN, "normalise_observations": True, "double": False}
+SAC = {"num_envs": 2, "steps": 3, "updates": 2, "batch": 16, "replay": REPLAY}
 # name of the case -> (data, tasks); the learner under test is that of the last task
 CASES = {
     "classify 2": ({"kind": "table", "source": "breast_cancer", "target": "target"}, {"y": {"kind": "classify"}}),
@@ -38,6 +43,31 @@ CASES = {
         {"p": {"kind": "control", "env": "pellucid/StockPrice-v0", "env_options": {"episode_days": 9}, "ppo": PPO}},
     ),
     "PPO Pendulum": (None, {"p": {"kind": "control", "env": "Pendulum-v1", "ppo": {**PPO, "target_kl": 1e-4}}}),
+    "DQN CartPole": (None, {"p": {"kind": "control", "env": "CartPole-v1", "algorithm": "dqn", "dqn": DQN_ALL}}),
+    "DQN Acrobot": (
+        None,
+        {
+            "p": {
+                "kind": "control",
+                "env": "Acrobot-v1",
+                "algorithm": "dqn",
+                "dqn": {**DQN, "normalise_observations": True},
+            }
+        },
+    ),
+    "DQN trading": (PRICES, {"f": {"kind": "forecast"}, "p": {**TRADING, "algorithm": "dqn", "dqn": DQN}}),
+    "SAC Pendulum": (None, {"p": {"kind": "control", "env": "Pendulum-v1", "algorithm": "sac", "sac": SAC}}),
+    "SAC fixed temperature": (
+        None,
+        {
+            "p": {
+                "kind": "control",
+                "env": "Pendulum-v1",
+                "algorithm": "sac",
+                "sac": {**SAC, "temperature": 0.2, "normalise_observations": True},
+            }
+        },
+    ),
 }
 
 
