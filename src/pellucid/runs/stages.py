@@ -78,7 +78,7 @@ class Run:
                 self.reporter.note(f"resumed '{stage}' at update {trainer.update}")
                 if not assembly.resumable:
                     self.reporter.note("this environment cannot give its state: resumable, not bit-identical")
-        last, kept = [0.0], [trainer.update]
+        last, kept = [float("-inf")], [trainer.update]
 
         def save(state: dict[str, Any]) -> None:
             # Paced by the clock: *when* a checkpoint is taken changes nothing of what is computed.
