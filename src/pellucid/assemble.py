@@ -355,6 +355,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         )
     rows = None if prob.rows is None or train is None else prob.rows.take(train)
     envs = environments(prob, rows, seed)
+    _require_fields(prob, envs)
     env_fields = [e.fields for e in envs.values()] if rows is None else []
     fields = prob.fields or tuple({f.name: f for group in env_fields for f in group}.values())
     tasks = declare(prob, rows, envs)
@@ -380,6 +381,19 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     blocks = encoding.encode(rows) if rows is not None else {}
     learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
     return Assembly(program, *_trainer(spec, network, learners, seed), learners)
+
+
+def _require_fields(prob: Problem, envs: dict[str, VectorAdapter]) -> None:
+    """Beside data, an environment must observe what the data have: one network reads both."""
+    known = {field.name for field in prob.fields}
+    for name, env in envs.items():
+        strange = [field.name for field in env.fields if field.name not in known]
+        if prob.fields and strange:
+            raise SpecError(
+                f"'{env.env_id}' observes {', '.join(strange[:4])}, which the data beside it do not have.",
+                where=f"tasks.{name}.env",
+                mend="learn it in a spec without data, or use pellucid/StockTrading-v0 on prices",
+            )
 
 
 def _normalises(spec: Spec) -> bool:

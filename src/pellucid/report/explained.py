@@ -61,7 +61,9 @@ def main_output(one: Json, row: int = 0) -> int:
         values = (at(one.get("values"), i, j, k) for i in range(rows) for j in range(players))
         return math.fsum(abs(v) for v in values if finite(v))
 
-    return max(range(len(outputs)), key=moved, default=0)
+    # A policy's critic only judges the state: what it does comes first.
+    answers = [k for k, name in enumerate(outputs) if name != "value"] or list(range(len(outputs)))
+    return max(answers, key=moved, default=0)
 
 
 def _levels(outputs: Sequence[str]) -> list[float]:

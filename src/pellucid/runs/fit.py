@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.assemble import Problem, assemble, problem
-from pellucid.core.errors import DataError, ReviewError
+from pellucid.core.errors import DataError, ReviewError, SpecError
 from pellucid.core.random import derive, stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
@@ -157,6 +157,7 @@ def fit(
     """
     reporter = reporter or Silent()
     prob = problem(spec, source)
+    _require_same_program(prob, store)
     for note in prob.notes:
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
@@ -174,6 +175,21 @@ def fit(
             run.tidy()
         run.finish()
     return fitted
+
+
+def _require_same_program(prob: Problem, store: Store) -> None:
+    """A name stands for one program: a later version answers at least one of its questions."""
+    name = prob.spec.name
+    head = store.head(name) if name in store.names() else None
+    if head is None:
+        return
+    known = [str(task["name"]) for task in store.blobs.get_json(head.manifest["blobs"]["program"])["tasks"]]
+    if not set(known) & set(prob.spec.tasks):
+        raise SpecError(
+            f"'{name}' learns {', '.join(known)}; this spec learns {', '.join(prob.spec.tasks)}.",
+            where=f"the program '{name}' in the store",
+            mend="give it another name: --name",
+        )
 
 
 @dataclass(frozen=True)

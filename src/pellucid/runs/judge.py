@@ -229,7 +229,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         )
     touched = store.blobs.get_table(blobs["touched"])["key"].to_numpy().astype(str)
     trained = store.blobs.get_table(blobs["trained"])["key"].to_numpy().astype(str)
-    clean = np.flatnonzero(~np.isin(other.rows.keys, touched))
+    clean = np.flatnonzero(~_seen(own.rows, other.rows, touched))
     if not len(clean):
         raise DataError(
             "every one of these rows was touched by the version's own training.",
@@ -237,6 +237,12 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
             mend="give rows that it has not seen",
         )
     train = np.flatnonzero(np.isin(own.rows.keys, trained))
+    if not len(train):
+        raise DataError(
+            f"none of the rows that '{entry.ref}' was trained on is in its data any more.",
+            where=str(spec.source),
+            mend="restore the data: baselines are fitted on those very rows",
+        )
     entries = []
     for task in program.tasks.values():
         if task.kind == "control" and not trades(task):
@@ -268,6 +274,17 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         "notes": [f"{skipped} rows were touched by its training and are left out"] if skipped else [],
         "seed": spec.seed,
     }
+
+
+def _seen(own: Rows, other: Rows, touched: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+    """Which other rows the training touched: by key, and prices by day and close too, as their file may be renamed."""
+    by_key: npt.NDArray[np.bool_] = np.isin(other.keys, touched)
+    if own.times is None or other.times is None:
+        return by_key
+    mine = np.isin(own.keys, touched)
+    known = set(zip(own.times[mine].astype(str), own.extra["close"][mine].tolist(), strict=True))
+    days = zip(other.times.astype(str), other.extra["close"].tolist(), strict=True)
+    return by_key | np.asarray([day in known for day in days], dtype=np.bool_)
 
 
 def _price_answers(task: Task, train: Rows, test: Rows, scored: int) -> list[Answer]:
