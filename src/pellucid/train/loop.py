@@ -232,7 +232,7 @@ class Trainer:
         """Refuse what is not finite, naming it; clip; weigh."""
         norm = float(torch.linalg.vector_norm(gradient))
         if not (math.isfinite(value) and math.isfinite(norm)):
-            pieces = gradient.split([p.numel() for p in self.parameters])
+            pieces = torch.split(gradient, [p.numel() for p in self.parameters])
             bad = [n for n, g in zip(self.names, pieces, strict=True) if not bool(g.isfinite().all())]
             what = f"the loss is {value}" if not math.isfinite(value) else "the gradient"
             raise TrainingFault(
@@ -262,7 +262,7 @@ class Trainer:
         if self.flat is not None:
             self.flat.assign(total if any(used) else None)
             return
-        pieces = total.split([p.numel() for p in self.parameters])
+        pieces = torch.split(total, [p.numel() for p in self.parameters])
         for parameter, gradient, there in zip(self.parameters, pieces, used, strict=True):
             parameter.grad = gradient.view_as(parameter) if there else None
 
