@@ -52,19 +52,23 @@ class PriceTable:
         return self.frame[name].to_numpy(dtype=np.float64)
 
 
-def load_prices(source: str | Path, *, start: str | None = None, end: str | None = None) -> PriceTable:
-    """Prices by name or from a file.
+def load_prices(source: str | Path | pd.DataFrame, *, start: str | None = None, end: str | None = None) -> PriceTable:
+    """Prices by name, from a file or from a table in memory.
 
     Args:
         source: "sp500" or "nasdaq" (1999-2018, read at run time from the `arch` package), "planted" or
             "random_walk" (simulated, 5031 days; "planted:3" is seed 3), or the path of a CSV or Parquet file with
-            the columns date, open, high, low, close, volume (any case; others are ignored).
+            the columns date, open, high, low, close, volume (any case; others are ignored), or a data frame with these
+            (the date may be its index), whose asset is "PRICES".
         start: first date kept, inclusive, "YYYY-MM-DD".
         end: last date kept, inclusive.
     Raises:
         DataError: the file is missing, empty or wrong; every problem is listed with its line or date.
         MissingExtra: `sp500` or `nasdaq` without the extra `finance`.
     """
+    if isinstance(source, pd.DataFrame):
+        frame = check_frame(_dated(source), "the data frame", by_line=False)
+        return _between(PriceTable("PRICES", frame), start, end, "the data frame")
     name, _, seed = str(source).partition(":")
     if name in ("sp500", "nasdaq") and not seed:
         table = PriceTable(name.upper(), check_frame(_from_arch(name), str(source), by_line=False))
@@ -189,6 +193,12 @@ def _check_lengths(table: PriceTable, window: int, scale_days: int, horizon: int
             where=where,
             mend="give a longer history, or a smaller window or scale_days",
         )
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    if any(str(column).strip().lower() == "date" for column in frame.columns):
+        return frame
+    return frame.rename_axis("date").reset_index()
 
 
 def _from_arch(name: str) -> pd.DataFrame:

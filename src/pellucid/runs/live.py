@@ -66,10 +66,13 @@ def fingerprint(tables: Iterable[pd.DataFrame]) -> str:
 
 
 def paired(a: Side, b: Side) -> tuple[Side, Side]:
-    """Both sides, the only task of `b` under the name of the only task of `a`."""
+    """Both sides, the only task of `b` under the name of the only task of `a`, and so their only outputs."""
     if len(a.tasks) != 1 or len(b.tasks) != 1:
         return a, b
-    (name,), task, table = a.tasks, next(iter(b.tasks.values())), next(iter(b.outputs.values()))
+    name, mine = next(iter(a.tasks.items()))
+    task, table = next(iter(b.tasks.values())), next(iter(b.outputs.values()))
+    if len(mine.outputs) == len(task.outputs) == 1:
+        table = table.rename(columns={f"out:{task.outputs[0]}": f"out:{mine.outputs[0]}"})
     return a, replace(b, tasks={name: task}, outputs={name: table})
 
 
