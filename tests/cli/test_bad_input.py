@@ -128,6 +128,14 @@ CASES = {
         case("fit --env CartPool-v1", "did you mean 'CartPole-v1'?"),
         case("fit --env nosuchmodule:Env-v0", "No module named 'nosuchmodule'"),
         case("check env CartPool-v1", "did you mean 'CartPole-v1'?"),
+        case("fit pole.yaml --name bank", "'bank' learns paid; this spec learns balance", "--name"),
+        case("fit bank.yaml --name stocks", "'stocks' learns forecast, risk, trade; this spec learns"),
+        case(
+            "fit stocks.yaml --name o --set 'tasks.x={kind: control, env: CartPole-v1}'",
+            "'CartPole-v1' observes cart_position",
+            "which the data beside it do not have",
+        ),
+        case("fit --env Blackjack-v1", "observations of the space Tuple have no fields"),
         case("fit pole.yaml --data bank.csv", "'pole' learns from an environment and reads no rows"),
         case("fit --env CartPole-v1 --data bank.csv", "an environment needs no data"),
         case("fit --env CartPole-v1 --target paid", "an environment needs no target"),
@@ -180,6 +188,7 @@ CASES = {
         case("explain stocks --task trade --task risc", "did you mean 'risk'?"),
         case("explain stocks --method permutatoin", "did you mean 'permutation'?"),
         case("explain stocks --grain filed", "did you mean 'field'?"),
+        case("explain stocks --task forecast --output q96", "did you mean 'q95'?"),
         case("explain stocks --evaluations 0", "got '0'; give a whole number of at least 2"),
         case("explain stocks --seed -1", "got '-1'; give a whole number of at least 0"),
         case("explain stocks --html .", "got '.', which is no name for a file"),
@@ -241,8 +250,10 @@ def test_bad_input_is_told_in_three_lines(
 ) -> None:
     monkeypatch.chdir(place.folder)
     before = fingerprint(place.store)
-    words = shlex.split(each.command.format(open=place.open, rejected=place.rejected, stale=place.stale))
-    code = main(words)
+    command = each.command
+    for name in ("open", "rejected", "stale"):
+        command = command.replace(f"{{{name}}}", str(getattr(place, name)))
+    code = main(shlex.split(command))
     out, err = capsys.readouterr()
     assert code == each.code, err
     three_lines(told(err))

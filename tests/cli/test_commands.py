@@ -366,3 +366,55 @@ def test_numbers_too_large_for_a_float_are_read_as_they_are(home: Home, capsys: 
 def test_check_needs_neither_a_store_nor_torch(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert "a valid spec" in Run(capsys, "check", "spec", "stocks.yaml").out
     assert "160 rows" in Run(capsys, "check", "data", "bank.csv", "--target", "paid").out
+
+
+# The data behind a version change
+
+
+def change(path: Path, rows: range) -> None:
+    """Other incomes in these lines: without an id column, other rows."""
+    lines = path.read_text().splitlines()
+    for i in rows:
+        first, rest = lines[i].split(",", 1)
+        lines[i] = f"{float(first) + 0.005},{rest}"
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_correction_is_not_measured_on_other_rows_than_the_base(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(capsys, "feedback", "add", "bank", "--ignore", "debt", "--because", "x")
+    change(home.folder / "bank.csv", range(1, 90))
+    done = Run(capsys, "revise", "bank", "--share", "0.6", "--updates", "5", codes=(2,))
+    three_lines(told(done.err))
+    assert re.search(r"\d+ of the 128 rows that 'bank' was trained on are in these data", done.err)
+    change(home.folder / "bank.csv", range(90, 161))
+    for words in (("evaluate", "bank", "--data", "bank.csv"), ("fit", "bank.yaml")):
+        three_lines(told(Run(capsys, *words, codes=(2,)).err))
+
+
+def test_lost_review_rows_are_told(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    change(home.folder / "bank.csv", range(1, 81))
+    done = Run(capsys, "fit", "bank.yaml")
+    assert re.search(r"\d+ of the 32 review rows are not in these data any more", done.err)
+
+
+def test_a_renamed_price_file_hides_nothing_that_was_trained_on(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (home.folder / "prices.csv").read_text().splitlines()
+    (home.folder / "other.csv").write_text("\n".join(lines[:200]) + "\n")
+    done = Run(capsys, "evaluate", "stocks", "--data", "other.csv", codes=(2,))
+    three_lines(told(done.err))
+    assert "every one of these rows was touched by the version's own training" in done.err
+    (home.folder / "other.csv").write_text("\n".join(lines) + "\n")
+    assert "354 rows were touched by its training" in Run(capsys, "evaluate", "stocks", "--data", "other.csv").out
+
+
+def test_a_missing_file_behind_a_version(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    (home.folder / "bank.csv").rename(home.folder / "bank_2025.csv")
+    for words in (("explain", "bank"), ("report", "bank"), ("fit", "bank.yaml")):
+        done = Run(capsys, *words, codes=(2,))
+        three_lines(told(done.err))
+        assert "did you mean 'bank_2025.csv'?" in done.err
+    Run(capsys, "explain", "bank", "--data", "bank_2025.csv")
+    Run(capsys, "evaluate", "bank")
+    Run(capsys, "diff", "bank@1", "bank@2", codes=(0, 1, 3))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 from home_folder import Home, three_lines
@@ -72,3 +74,10 @@ def test_an_output_that_no_task_has_is_refused_before_anything_is_computed(
 def test_the_tour_shows_commands_as_a_person_types_them() -> None:
     words = ["diff", "stocks@1", "stocks~3f2a", "--because", "it's late", "~home"]
     assert _quoted(words) == """diff stocks@1 stocks~3f2a --because 'it'"'"'s late' '~home'"""
+
+
+def test_the_log_is_read_without_torch_or_pandas(home: Home) -> None:
+    code = "import sys; from pellucid.cli.main import main; main(['log', 'bank']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "accepted" in done.stdout
+    assert not {"torch", "pandas", "sklearn", "pyarrow"} & set(done.stderr.split())

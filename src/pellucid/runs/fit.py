@@ -83,6 +83,9 @@ def split(prob: Problem, store: Store) -> Split:
         review, train = np.flatnonzero(mine), np.flatnonzero(~mine)
         if not len(review):
             raise _other_rows(spec.name, frozen, rows)
+        rows_only = sum("/seed=" not in key for key in frozen)  # held-out episodes of an environment are not rows
+        if len(review) < rows_only:
+            notes.append(f"{rows_only - len(review)} of the {rows_only} review rows are not in these data any more")
         if ordered:
             # A label may reach into the review rows; folds and policies need consecutive days, so what follows waits.
             later = train[train > review[-1] + prob.purge]
