@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 
 from pellucid.assemble import Assembly, assemble, problem
@@ -228,19 +229,18 @@ def test_the_handler_is_given_back():
 
 
 def test_one_thread_is_given_back():
-    import threadpoolctl
-
     def blas() -> set[int]:
         return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 
     torch.set_num_threads(2)
     try:
-        before = blas()
-        with one_thread():
-            assert torch.get_num_threads() == 1
-            assert blas() == {1}
-        assert torch.get_num_threads() == 2
-        assert blas() == before
+        with threadpoolctl.threadpool_limits(2, user_api="blas"):
+            assert blas() == {2}
+            with one_thread():
+                assert torch.get_num_threads() == 1
+                assert blas() == {1}
+            assert torch.get_num_threads() == 2
+            assert blas() == {2}
     finally:
         torch.set_num_threads(1)
 
