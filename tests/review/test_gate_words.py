@@ -17,14 +17,20 @@ CLAIM: dict[str, Any] = {
 OUTPUTS = [{"name": "q05", "correlation": 0.99, "spread": 1.01}, {"name": "q50", "correlation": 0.97, "spread": 0.8}]
 
 
-def _said(*, control: float = -0.0004, change: float = 0.01915, outputs: list[dict[str, Any]] | None = None) -> Any:
+def _said(
+    *,
+    control: float = -0.0004,
+    change: float = 0.01915,
+    reduction: float = 0.9495,
+    outputs: list[dict[str, Any]] | None = None,
+) -> Any:
     found = {
         "task": "risk",
         "field": "volume",
         "present": True,
         "base": 0.13289,
         "candidate": 0.00671,
-        "reduction": 0.9495,
+        "reduction": reduction,
         "control_reduction": control,
         "held_fixed": OUTPUTS if outputs is None else outputs,
     }
@@ -63,3 +69,11 @@ def test_a_single_output_is_not_called_the_lowest() -> None:
     said = _said(outputs=OUTPUTS[:1])
     assert said["same answers, volume held fixed"][1] == "0.990"
     assert said["no constant, volume held fixed"][1] == "101.0 %"
+
+
+def test_an_effect_that_grew_is_said_to_be_up_and_leaves_nothing_to_compare_the_control_with() -> None:
+    said = _said(reduction=-0.09, control=0.014)
+    _, seen, passed = said["effect of do(volume)"]
+    assert seen.startswith("up 9.0 %, from ")
+    assert passed is False
+    assert said["control: not told of volume"][1] == "the correction itself reduces nothing"

@@ -30,7 +30,7 @@ def _summary(store: Store, name: str) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     from pellucid.report.terminal import log_view
-    from pellucid.runs.pages import history
+    from pellucid.runs.history import history
 
     store = open_store(args)
     if args.name is None:

@@ -48,7 +48,8 @@ def _effect_gate(change: Mapping[str, Any], found: Mapping[str, Any]) -> Gate:
     if not found["present"]:
         return _gate(task, title, "change", "nothing to forbid", "the base's effect does not exceed its noise", True)
     seen = float(found["reduction"])
-    text = f"down {_percent(seen, 1)}, from {found['base']:.3g} to {found['candidate']:.2g} sd of the outputs"
+    way = "up" if seen < 0 else "down"
+    text = f"{way} {_percent(abs(seen), 1)}, from {found['base']:.3g} to {found['candidate']:.2g} sd of the outputs"
     return _gate(task, title, "change", f"down at least {_percent(wanted)}", text, seen >= wanted)
 
 
@@ -83,7 +84,8 @@ def _control_gate(change: Mapping[str, Any], limit: float, found: Mapping[str, A
     if not found["present"]:
         return _gate(task, title, "control", "nothing to forbid", "the base's effect does not exceed its noise", True)
     share = max(0.0, float(found["control_reduction"])) / max(float(found["reduction"]), 1e-12)
-    seen = f"{_percent(share, 1)} of the reduction"
+    reduced = float(found["reduction"]) > 0
+    seen = f"{_percent(share, 1)} of the reduction" if reduced else "the correction itself reduces nothing"
     return _gate(task, title, "control", f"at most {_percent(limit)} of the reduction", seen, share <= limit)
 
 

@@ -9,14 +9,10 @@ from pellucid.core.schema import Schema
 from pellucid.report.html import program_report
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import explain
+from pellucid.runs.history import history
 from pellucid.runs.progress import Reporter
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
-
-
-def history(store: Store, name: str) -> list[dict[str, Any]]:
-    """The append-only history, oldest first, as JSON."""
-    return [{"when": e.when, "who": e.who, "what": e.kind, "ref": e.about, "because": e.why} for e in store.log(name)]
 
 
 def described_inputs(store: Store, entry: Entry) -> dict[str, str]:

@@ -35,7 +35,7 @@ def evidence_section(evidence: Json) -> Markup:
         "Each task was judged on rows that the judged fit had never seen, beside baselines that know nothing of the "
         f"program. {INTERVAL}"
     )
-    notes = [paragraph(el("strong", None, "Note: "), note) for note in notes_of(evidence)]
+    notes = [paragraph(el("strong", None, "Note: "), f"{note.rstrip('.')}.") for note in notes_of(evidence)]
     shown = tasks or [paragraph("No evidence is recorded.", classes="soft")]
     return section("evidence", "Evidence", intro, *notes, *shown, controls_card(controls) if controls else None)
 
