@@ -29,6 +29,8 @@ DQN = {"num_envs": 4, "steps": 3, "updates": 3, "batch": 16, "replay": REPLAY, "
 DQN_ALL = {**DQN, "duelling": True, "priority": {"exponent": 0.6, "updates": 20}, "target": {"every": 2, "rate": 0.1}}
 DQN_NORMAL = {**DQN, "normalise_observations": True, "double": False}
 SAC = {"num_envs": 2, "steps": 3, "updates": 2, "batch": 16, "replay": REPLAY}
+DIRECT = {"paths": 16, "steps": 6}
+PLANTED = {"kind": "control", "env": "pellucid/PlantedTrading-v0", "algorithm": "direct", "direct": DIRECT}
 # name of the case -> (data, tasks); the learner under test is that of the last task
 CASES = {
     "classify 2": ({"kind": "table", "source": "breast_cancer", "target": "target"}, {"y": {"kind": "classify"}}),
@@ -56,6 +58,9 @@ CASES = {
         },
     ),
     "DQN trading": (PRICES, {"f": {"kind": "forecast"}, "p": {**TRADING, "algorithm": "dqn", "dqn": DQN}}),
+    "direct box": (None, {"p": {**PLANTED, "env_options": {"actions": "box"}}}),
+    "direct discrete": (None, {"p": {**PLANTED, "direct": {**DIRECT, "normalise_observations": True}}}),
+    "direct trading": (PRICES, {"f": {"kind": "forecast"}, "p": {**TRADING, "algorithm": "direct", "direct": DIRECT}}),
     "SAC Pendulum": (None, {"p": {"kind": "control", "env": "Pendulum-v1", "algorithm": "sac", "sac": SAC}}),
     "SAC fixed temperature": (
         None,

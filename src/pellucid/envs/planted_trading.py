@@ -215,9 +215,9 @@ class _Planted:
 
     # What learners use that differentiate through the reward (`rl.direct`): prices do not answer to positions.
 
-    def draw(self, rngs: list[np.random.Generator], steps: int) -> tuple[Obs, Floats]:
+    def draw(self, rng: np.random.Generator, n: int, steps: int) -> tuple[Obs, Floats]:
         """Observed fields but for the position (n, steps, 1), and the return that each step's position earns."""
-        path = simulate(self.walk.market, rngs, steps)
+        path = simulate(self.walk.market, [rng] * n, steps)  # one after the other from the same generator
         seen = {"x": path.signal} | ({"leak": path.following} if self.leaks else {})
         fields = {name: values.astype(np.float32)[:, :, None] for name, values in seen.items()}
         return fields, path.following if self.earns == "return" else path.expected

@@ -70,6 +70,22 @@ class _Trading:
         self._audit()
         return reward
 
+    def draw(self, rng: np.random.Generator, n: int, steps: int) -> tuple[Obs, Floats]:
+        """Stretches of the tape: fields but for the position (n, steps, w), and what each day's decision earns.
+
+        A decision of day t is filled on day t+1 and held to day t+2 (`rl.direct` differentiates through it).
+        """
+        last = len(self._before) - 1  # a decision needs two more days
+        if steps > last:
+            raise DataError(
+                f"stretches of {steps} days do not fit into {last} days.",
+                where="StockTrading, algorithm direct",
+                mend="set direct.steps lower, or give more days",
+            )
+        days = rng.integers(0, last - steps + 1, n)[:, None] + np.arange(steps)
+        fields = {name: values[days] for name, values in self.tape.fields.items()}
+        return fields, self._after[days] + self._before[days + 1]
+
     def _settle(self, day: Ints, target: Floats, fee: Floats) -> None:
         """The books: buy or sell at the fill, pay the fee; at the close restore the notional."""
         for price in (self._fill[day], self.tape.close[day]):

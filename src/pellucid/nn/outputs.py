@@ -98,12 +98,24 @@ def action_values(raw: Mapping[str, Tensor]) -> Tensor:
     return raw["value"] + advantage - advantage.mean(1, keepdim=True)
 
 
+SHARPNESS = 4.0  # of positions that are trained through a reward: they start wide and end near the whole ones
+
+
+def mean_position(task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+    """Position in [-1, 1] that `rl.direct` trains, (n, 1): tanh, or the mean over equally spaced discrete positions."""
+    z = SHARPNESS * raw["policy"]
+    if task.options["space"] != "discrete":
+        return torch.tanh(z)
+    return torch.softmax(z, dim=1) @ torch.linspace(-1.0, 1.0, z.shape[1], dtype=z.dtype, device=z.device)[:, None]
+
+
 class Control:
     """A policy and a value. Discrete: one centred logit per action; continuous: the mean action per dimension.
 
     By algorithm: of DQN, every action's Q and their maximum; of SAC, the action behind tanh, in the environment's
-    units, and the lesser critic's value of it. PPO's value is learned in units of the returns' running standard
-    deviation (`value_scale`) and returned in rewards.
+    units, and the lesser critic's value of it; of direct, the position behind tanh. The value of PPO and direct is
+    learned in units of the returns (`value_scale`: their running deviation, or a multiple of one step's) and returned
+    in rewards.
     """
 
     def head_widths(self, task: Task) -> dict[str, int]:
@@ -113,7 +125,8 @@ class Control:
         if algorithm == "sac":
             return {"policy": actions, "log_std": actions}
         widths = {"policy": actions, "value": 1}
-        return widths if task.options["space"] == "discrete" else {**widths, "log_std": actions}
+        samples = algorithm != "direct" and task.options["space"] != "discrete"
+        return {**widths, "log_std": actions} if samples else widths
 
     def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
         algorithm = task.options.get("algorithm")
@@ -123,13 +136,15 @@ class Control:
         policy = raw["policy"]
         if algorithm == "sac":
             policy = torch.tanh(policy)
+        elif algorithm == "direct" and task.options["space"] != "discrete":
+            policy = mean_position(task, raw)
         elif task.options["space"] == "discrete":
             policy = policy - policy.mean(1, keepdim=True)
         return torch.cat([policy, raw["value"]], dim=1)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
         policy, value = z[:, :-1], z[:, -1:] * float(task.options.get("value_scale", 1.0))
-        if task.options.get("algorithm") == "sac":
+        if task.options.get("algorithm") in ("sac", "direct") and task.options["space"] != "discrete":
             low, high = (torch.tensor(task.options[side], dtype=z.dtype, device=z.device) for side in ("low", "high"))
             policy = low + (policy + 1.0) * (high - low) / 2.0
         return torch.cat([policy, value], dim=1)

@@ -13,6 +13,7 @@ from pellucid.core.task import Task
 from pellucid.data.shown import read_shown
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.rl.collector import Pace
+from pellucid.rl.direct import Direct, DirectConfig
 from pellucid.rl.dqn import DQN, DQNConfig
 from pellucid.rl.es import ES, ESConfig
 from pellucid.rl.imitation import BehaviourCloning
@@ -95,6 +96,11 @@ def _bc(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed:
     return BehaviourCloning(task, shown, encode, batch=spec.bc.batch, seed=seed)
 
 
+def _direct(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
+    s = spec.direct
+    return Direct(task, env, encode, DirectConfig(s.paths, s.steps, s.discount, s.value_weight), seed=seed)
+
+
 def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) -> SpecError:
     return SpecError(
         f"{algorithm} cannot act in '{env.env_id}', whose actions are {actions}.",
@@ -103,7 +109,7 @@ def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) 
     )
 
 
-ALL: dict[str, Builder] = {"ppo": _ppo, "dqn": _dqn, "sac": _sac, "es": _es, "bc": _bc}
+ALL: dict[str, Builder] = {"ppo": _ppo, "dqn": _dqn, "sac": _sac, "es": _es, "bc": _bc, "direct": _direct}
 
 
 def build(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:

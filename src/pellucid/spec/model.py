@@ -251,6 +251,23 @@ class BCSpec(Section):
         return 1.0
 
 
+class DirectSpec(Section):
+    """Backpropagation through the reward of a market that does not answer (Moody & Saffell 2001)."""
+
+    paths: Count = Field(default=256, le=65536, description="paths of an update")
+    steps: Count = Field(default=64, le=65536, description="steps of a path: credit for a position reaches that far")
+    discount: float = Field(default=0.99, ge=0, le=1, description="of the value; the policy's objective is the mean")
+    value_weight: float = Field(default=0.5, ge=0, description="factor of the value loss")
+    normalise_observations: bool = Field(
+        default=False, description="by running mean and deviation, frozen with the program"
+    )
+
+    @property
+    def num_envs(self) -> int:
+        """One, to ask for its fields and paths."""
+        return 1
+
+
 class ControlTask(Section):
     """A policy for an environment."""
 
@@ -267,19 +284,20 @@ class ControlTask(Section):
     episode_days: Count | None = Field(
         default=None, description="days per episode; none: to the end of the data (price environments)"
     )
-    algorithm: Literal["ppo", "dqn", "sac", "es", "bc"] = "ppo"
+    algorithm: Literal["ppo", "dqn", "sac", "es", "bc", "direct"] = "ppo"
     ppo: PPOSpec = PPOSpec()  # each algorithm has a section of its name
     dqn: DQNSpec = DQNSpec()
     sac: SACSpec = SACSpec()
     es: ESSpec = ESSpec()
     bc: BCSpec = BCSpec()
+    direct: DirectSpec = DirectSpec()
     env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
 
     @property
-    def settings(self) -> PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec:
+    def settings(self) -> PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec:
         """The section of the chosen algorithm."""
-        found: PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec = getattr(self, self.algorithm)
+        found: PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec = getattr(self, self.algorithm)
         return found
 
 
