@@ -103,6 +103,7 @@ def test_a_terminal_state_earns_and_leads_to_nothing():
     P = np.full((2, 1, 2), 0.5)
     mdp = from_arrays(P, [[1.0], [100.0]], terminal=[False, True])
     assert np.array_equal(mdp.start, [1.0, 0.0])
+    assert np.array_equal(mdp.P.toarray(), [[0.5, 0.0], [0.0, 0.0]])  # arriving there is the end
     # One, and again with probability 1/2.
     assert np.allclose(value_iteration(mdp, 1.0).V, [2.0, 0.0], atol=1e-9)
 
@@ -176,6 +177,13 @@ def test_sarsa_finds_the_values_of_its_own_exploring_policy(small):
     Q = sarsa(MDPEnv(small), 0.9, steps=60_000, seed=0, epsilon=0.5)
     assert np.abs(Q - own)[:4].max() < 0.1
     assert np.abs(Q - value_iteration(small, 0.9).Q)[:4].max() > 0.2  # and not the optimal ones
+
+
+@pytest.mark.parametrize("learn", [q_learning, sarsa])
+def test_a_truncated_step_bootstraps(learn):
+    """One state, 1 a step for ever, episodes cut off after a single step: still worth 1 / (1 - d)."""
+    env = MDPEnv(from_arrays(np.ones((1, 1, 1)), [1.0], horizon=1))
+    assert learn(env, 0.5, steps=3000, seed=0)[0, 0] == pytest.approx(2.0, abs=0.02)
 
 
 def test_epsilon_greedy_values_are_those_of_that_policy(small):
