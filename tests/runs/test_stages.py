@@ -167,7 +167,7 @@ def test_a_poisoned_target_stops_at_its_update(tmp_path, monkeypatch):
         return made
 
     run, _ = _run(tmp_path)
-    with pytest.raises(TrainingFault, match="task 'risk': the loss is nan is not finite at update 13") as caught:
+    with pytest.raises(TrainingFault, match="task 'risk': the loss is nan at update 13") as caught:
         run.train("fit", poisoned)
     assert "update 13, learner of 'risk', seed 3" in str(caught.value)
     assert statefile.load(run.folder / "checkpoint.state")["trainer"]["update"] == 10
