@@ -290,6 +290,11 @@ def test_the_gates_of_several_tasks_share_a_line_and_what_was_asked(samples: Mod
     assert wide[1][2].endswith("down 81\u00a0%")
     assert wide[1][3] == ""
     assert [row[0] for row in narrow] == ["Task", "risk", "trade"]
+    diff["gates"][1]["required"] = "down at least 60 %"
+    wide = _tables(html.diff_page(diff), "Gates, task by task")
+    assert wide[1][0] == "effect of do(volume)"  # what was asked stands in the cells
+    assert wide[1][1].endswith(typeset_sentence(first["required"]))
+    assert wide[1][2].endswith("down at least 60\u00a0%")
 
 
 def _tables(page: str, caption: str) -> list[list[str]]:

@@ -115,8 +115,8 @@ def _cost(value: float) -> str:
 
 
 def _percent(share: float, places: int = 0) -> str:
-    """`94 %`, without a minus sign before a zero."""
-    return f"{round(100 * share, places) + 0.0:.{places}f} %"
+    """`94 %`."""
+    return f"{100 * share:.{places}f} %"
 
 
 def _gate(task: str, title: str, kind: str, required: str, seen: str, passed: bool | None) -> Gate:
