@@ -95,6 +95,15 @@ def test_an_environment(tmp_path):
     assert program.evidence["tasks"][0]["n"] == 5
 
 
+def test_an_environment_made_of_prices_is_reviewed_on_days_that_it_was_not_trained_on():
+    """Without data of its own, it walks along the planted market; its last days are set aside."""
+    from pellucid.spec.presets import env_spec
+
+    for env in ("pellucid/StockTrading-v0", "StockPrice-v0"):
+        assert env_spec(env).data.source == "planted"
+    assert env_spec("CartPole-v1").data is None
+
+
 def test_nothing_to_learn_or_to_forbid(bank, tmp_path):
     with pytest.raises(pellucid.SpecError, match="nothing to learn"):
         pellucid.fit(store=tmp_path)

@@ -44,6 +44,7 @@ from pellucid.train.loop import LoopConfig, Trainer
 
 STALE = 0.05  # share of days of a year whose open repeats the last close
 TRADING = "pellucid/StockTrading-v0"
+PRICE = ("pellucid/StockPrice-v0", "StockPrice-v0")
 POSITIONS = ("short", "flat", "long")  # actions 0, 1, 2 of the trading environment
 
 
@@ -244,6 +245,10 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
     if spec.env_options:
         options["env_options"] = dict(spec.env_options)
     inputs = tuple(f.name for f in env.fields)
+    if prob.rows is not None and spec.env in PRICE:
+        options["target"] = "forecast"
+        baselines = ("mean", "persistence", "ar1", "garch")
+        return Task(name, "control", inputs, ("next_return", "value"), "percent", "squared_error", baselines, options)
     return Task(
         name,
         "control",
@@ -330,7 +335,7 @@ def environments(prob: Problem, train: Rows | None, seed: int) -> dict[str, Vect
         if not isinstance(spec, ControlTask):
             continue
         options = dict(spec.env_options)
-        if train is not None and spec.env.startswith("pellucid/Stock"):
+        if train is not None and spec.env in (TRADING, *PRICE):
             options |= {"rows": train, "random_start": True, "episode_days": spec.episode_days}
             if spec.env == TRADING:
                 options["cost_bps"] = spec.cost_bps

@@ -8,11 +8,15 @@ import pytest
 from pellucid.assemble import problem
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
+from pellucid.envs.vectorise import make
 from pellucid.evidence.metrics import row_losses
 from pellucid.nn.foreign import wrap
 from pellucid.runs.artefact import load_program
+from pellucid.runs.fit import fit
 from pellucid.runs.outputs import HELD_OUT, decisions, outputs_table
-from tiny_programs import bank_spec, leaky, market_spec
+from pellucid.runs.policies import greedy
+from pellucid.store.store import Store
+from tiny_programs import bank_spec, leaky, market_spec, prices
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,30 @@ def test_trading(program, rows):
     held = np.concatenate([[0.0], position[:-1]])
     net = held * rows.extra["next_return"] - 5e-4 * np.abs(position - held)
     assert table["loss"].to_numpy() == pytest.approx(-net, nan_ok=True)
+
+
+@pytest.mark.parametrize("env_id", ["pellucid/StockPrice-v0", "StockPrice-v0"])
+def test_a_policy_that_forecasts_is_scored_as_its_environment_pays(tmp_path, env_id):
+    """A row is a whole step of StockPrice; the review rows are the program's own, not the environment's default."""
+    prices().to_csv(tmp_path / "prices.csv", index=False)
+    task = {"kind": "control", "env": env_id, "episode_days": 50,
+            "ppo": {"num_envs": 4, "steps": 8, "minibatch": 32, "epochs": 1}}  # fmt: skip
+    spec, store = market_spec(tasks={"price": task}).within(tmp_path), Store(tmp_path / ".pellucid")
+    done = fit(spec, store)
+    assert [row["name"] for row in done.evidence["tasks"][0]["baselines"]] == ["mean", "persistence", "ar1", "garch"]
+    program = load_program(store, store.resolve("market"))
+    rows = problem(spec).rows
+    review = rows.take(np.isin(rows.keys, store.review_keys("market")))
+    table = outputs_table(program, program.tasks["price"], review)
+    assert set(table["key"]) == set(store.review_keys("market"))
+    env = make(env_id, 1, 0, {"rows": review})
+    choose, obs = greedy(program, program.tasks["price"]), env.reset()
+    for t in range(len(review) - 1):
+        step = env.step(choose(obs, t))
+        assert step.reward[0] == pytest.approx(-table["loss"][t], rel=1e-5)
+        obs = step.obs
+    mean = next(row for row in done.evidence["tasks"][0]["baselines"] if row["name"] == "mean")
+    assert mean["value"] == pytest.approx((100 * rows.targets["forecast"][240:-83]).var(), rel=0.15)
 
 
 def test_rows_without_targets_have_answers_but_no_losses(program, rows):

@@ -15,7 +15,7 @@ from pellucid.data.tables import rows_from_frame
 from pellucid.explain import Explanation, attribute
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_rows, load_spec
-from pellucid.runs.policies import trades, visited
+from pellucid.runs.policies import on_rows, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.spec.model import Spec, TableData
 from pellucid.store.store import Store
@@ -89,7 +89,7 @@ def _own(program: NetworkProgram, spec: Spec, source: Any) -> Rows | None:
 def _pool(program: NetworkProgram, name: str, rows: Rows | None, background: Rows) -> Rows:
     """The rows that can be asked about; a policy is asked in the states that it is in."""
     task = program.tasks[name]
-    if rows is None or (task.kind == "control" and not trades(task)):
+    if rows is None or not on_rows(task):
         return background
     return visited(program, task, rows) if trades(task) else rows
 

@@ -26,7 +26,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import FORMAT, provenance, save_program, save_rows
 from pellucid.runs.judge import FoldResult, judge_episodes, judge_folds
 from pellucid.runs.outputs import HELD_OUT, outputs_table
-from pellucid.runs.policies import greedy, rollout, trades, visited
+from pellucid.runs.policies import greedy, on_rows, rollout, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.runs.stages import Run, interrupted
 from pellucid.spec.model import Spec
@@ -252,7 +252,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
 
 def _met(task: Task, review: Rows) -> Rows | None:
     """What a task is reviewed on: rows, or episodes of an environment that is not made of these rows."""
-    return None if task.kind == "control" and not trades(task) else review
+    return review if on_rows(task) else None
 
 
 def _described(review: Rows) -> dict[str, Any]:
@@ -319,7 +319,7 @@ def backgrounds(program: NetworkProgram, train: Rows | None, spec: Spec) -> dict
     """Reference rows of each task's explanations: training rows; for a policy, states that it visits."""
     found = {}
     for name, task in program.tasks.items():
-        if train is None or (task.kind == "control" and not trades(task)):
+        if train is None or not on_rows(task):
             seeds = range(HELD_OUT - 1000, HELD_OUT - 1000 + 16)
             options = task.options.get("env_options")
             rows = rollout(str(task.options["env"]), greedy(program, task), seeds, options=options, keep=4096).states
@@ -360,7 +360,7 @@ def describe_rows(program: NetworkProgram, review: Rows | None, background: dict
     """The rows on which attributions are compared: review rows, with the positions that the program holds there."""
     found = {}
     for name, task in program.tasks.items():
-        if review is None or (task.kind == "control" and not trades(task)):
+        if review is None or not on_rows(task):
             found[name] = background[name]
         else:
             found[name] = visited(program, task, review) if trades(task) else review

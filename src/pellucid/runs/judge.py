@@ -23,7 +23,7 @@ from pellucid.evidence.metrics import class_codes, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.outputs import HELD_OUT, outputs_table
-from pellucid.runs.policies import action_dimension, rollout, trades
+from pellucid.runs.policies import action_dimension, forecasts, on_rows, rollout, trades
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
@@ -58,7 +58,7 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
     assert prob.rows is not None
     evidence, entries, wealth = prob.spec.evidence, [], []
     for name, declared in results[0].program.tasks.items():
-        if declared.kind == "control" and not trades(declared):
+        if not on_rows(declared):
             entries.append(judge_episodes(prob, results[-1].program, declared))
             continue
         got = Collected()
@@ -71,7 +71,7 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
             count += len(part)
         answers = [joined(found) for found in got.answers.values()]
         extra: dict[str, Any] = {}
-        if declared.kind == "control":
+        if trades(declared):
             decided = np.concatenate([t["position"].to_numpy() for t in got.tables])
             extra = trading_summary(-losses, decided, block=evidence.block, seed=prob.spec.seed, trials=trials)
             wealth.append(_wealth(declared, got, answers))
@@ -98,15 +98,23 @@ def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> N
     table, test = table.iloc[scored], result.fold.test[scored]
     got.tables.append(table)
     got.losses.append(table["loss"].to_numpy(dtype=float))
-    if task.kind == "control":
+    if trades(task):
         # The value head moves even when the policy does not: what must not be constant is the position.
         got.outputs.append(table["position"].to_numpy(dtype=float)[:, None])
     else:
         got.outputs.append(table[[c for c in table if str(c).startswith("out:")]].to_numpy(dtype=float))
     context = _context(prob, result, task, test)
     for name in task.baselines:
-        got.answers.setdefault(name, []).append(answer(task, name, context))
+        got.answers.setdefault(name, []).append(_answer(task, name, context))
     got.folds.append(FoldRows(_span(prob.rows, result.fold.train), _span(prob.rows, test), test))
+
+
+def _answer(task: Task, name: str, context: PriceContext | TableContext) -> Answer:
+    """A baseline's answer; of a policy that forecasts, the medians of the forecasting baselines, in percent."""
+    if not forecasts(task):
+        return answer(task, name, context)
+    found = answer(replace(task, kind="forecast", options={"quantiles": [0.5]}), name, context)
+    return found if found.losses is None else replace(found, losses=1e4 * found.losses)
 
 
 def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> PriceContext | TableContext:
@@ -245,7 +253,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         )
     entries = []
     for task in program.tasks.values():
-        if task.kind == "control" and not trades(task):
+        if not on_rows(task):
             continue
         table = outputs_table(program, task, other.rows.take(clean))
         scored = np.isfinite(table["loss"].to_numpy(dtype=float))
@@ -293,4 +301,4 @@ def _price_answers(task: Task, train: Rows, test: Rows, scored: int) -> list[Ans
     cost = float(task.options.get("cost_bps", 0.0)) * 1e-4
     days = np.arange(len(train), len(train) + scored)
     context = PriceContext(returns, np.arange(len(train)), days, int(task.options.get("horizon", 5)), cost)
-    return [answer(task, name, context) for name in task.baselines]
+    return [_answer(task, name, context) for name in task.baselines]

@@ -16,7 +16,7 @@ from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence.metrics import probabilities, row_losses
-from pellucid.runs.policies import POSITION, action_dimension, greedy, replay_policy, rollout, trades
+from pellucid.runs.policies import POSITION, action_dimension, forecasts, greedy, replay_policy, rollout, trades
 
 HELD_OUT = 1_000_003  # first seed of held-out episodes, far from any training seed
 
@@ -34,6 +34,8 @@ def outputs_table(program: Program, task: Task, rows: Rows | None, *, episodes: 
         return _episodes(program, task, episodes)
     if trades(task):
         return _traded(program, task, rows)
+    if forecasts(task):
+        return _forecast(program, task, rows)
     y = rows.targets.get(str(task.options.get("target", task.name)))
     outputs = program(program.encode(rows), task.name).double().cpu().numpy()
     known = _known(y, len(rows))
@@ -85,6 +87,15 @@ def _traded(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
     frame = _table(rows, rows.extra["next_return"], -replay.net, names[replay.action], task, replay.outputs)
     frame["position"] = POSITION[replay.action]
     return frame
+
+
+def _forecast(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
+    """A step of `StockPrice` is a row: minus the squared error of the forecast, in percent squared."""
+    y = rows.targets[str(task.options["target"])]
+    outputs = program(program.encode(rows), task.name).double().cpu().numpy()
+    action = np.clip(outputs[:, 0], *task.options["low"], *task.options["high"])
+    loss = (100.0 * y - action) ** 2
+    return _table(rows, y, loss, np.where(action > 0, "up", "down"), task, outputs)
 
 
 def _episodes(program: Program, task: Task, episodes: int) -> pd.DataFrame:

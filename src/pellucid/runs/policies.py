@@ -25,6 +25,16 @@ def trades(task: Task) -> bool:
     return "cost_bps" in task.options
 
 
+def forecasts(task: Task) -> bool:
+    """The task's actions are forecasts for the program's own price rows (`StockPrice`): every row is a whole step."""
+    return task.kind == "control" and "target" in task.options
+
+
+def on_rows(task: Task) -> bool:
+    """The task is judged row by row; otherwise by episodes of an environment that is not made of the rows."""
+    return task.kind != "control" or trades(task) or forecasts(task)
+
+
 @dataclass(frozen=True)
 class Replay:
     """A greedy pass over consecutive days.

@@ -42,4 +42,6 @@ def env_spec(env: str, *, name: str | None = None, overrides: tuple[str, ...] = 
     """The spec of `pellucid fit --env CartPole-v1`."""
     task = {"kind": "control", "env": env, "ppo": {**PPO, **BY_ENVIRONMENT.get(env, {})}}
     raw = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}, **ENVIRONMENT}
+    if env.rsplit("/", 1)[-1].startswith("Stock"):  # walks along prices: without others, those that it has itself
+        raw["data"] = {"kind": "prices", "source": "planted"}
     return spec_from(raw, where="--env", overrides=overrides)
