@@ -10,9 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def fitted_bank(tmp_path_factory):
-    from tiny_programs import Home, bank_spec, leaky
-
     from pellucid.runs.fit import fit
+    from tiny_programs import Home, bank_spec, leaky
 
     home = Home(tmp_path_factory.mktemp("bank"))
     leaky().to_csv(home.folder / "bank.csv", index=False)
@@ -22,9 +21,8 @@ def fitted_bank(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fitted_market(tmp_path_factory):
-    from tiny_programs import Home, market_spec, prices
-
     from pellucid.runs.fit import fit
+    from tiny_programs import Home, market_spec, prices
 
     home = Home(tmp_path_factory.mktemp("market"))
     prices().to_csv(home.folder / "prices.csv", index=False)

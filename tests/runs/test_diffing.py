@@ -16,6 +16,7 @@ from pellucid.review.sides import side
 from pellucid.runs.artefact import load_program
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.fit import fit
+from pellucid.store.store import Store
 from tiny_programs import bank_spec, leaky
 
 
@@ -165,3 +166,17 @@ def test_a_renamed_task_has_nothing_in_common(bank):
     renamed = bank_spec(tasks={"settled": {"kind": "classify"}})
     done = fit(renamed.within(bank.folder), store)
     assert main(["diff", "bank@1", done.ref, *bank.flag]) == 2
+
+
+def test_a_renamed_column_is_told(bank, tmp_path):
+    """With an id the rows stay the same rows; what the explanations are about does not."""
+    frame, store = leaky(120).assign(no=range(120)), Store(tmp_path / ".pellucid")
+    spec = bank_spec(**{"data.id": "no"}).within(tmp_path)
+    frame.to_csv(tmp_path / "bank.csv", index=False)
+    fit(spec, store)
+    frame.rename(columns={"b": "income"}).to_csv(tmp_path / "bank.csv", index=False)
+    done = fit(spec, store)
+    found = diff_versions(store, "bank@1", done.ref)
+    assert found["notes"] == ["task 'y': input 'b' in bank@1 only", f"task 'y': input 'income' in {done.ref} only"]
+    assert found["tasks"][0]["n"] == 24
+    assert found["tasks"][0]["attribution"] == []

@@ -183,7 +183,7 @@ def test_appended_days_are_not_trained_on_and_that_is_told(market):
     store = market.store
     prices(700).to_csv(market.folder / "prices.csv", index=False)
     done = fit(market_spec().within(market.folder), store)
-    assert done.evidence["notes"] == ["100 rows after the frozen review rows are not used"]
+    assert done.evidence["notes"] == ["100 rows after the frozen review rows are not used; under another name they are"]
     first, second = (load_program(store, store.resolve(ref)) for ref in ("market@1", done.ref))
     assert same_weights(first, second)
     for role in ("trained", "touched"):

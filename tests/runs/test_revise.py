@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pellucid.assemble import problem
+from pellucid.cli.main import main
 from pellucid.core.errors import DataError, DeltaError, ReviewError
 from pellucid.nn.delta import parameters_sha
 from pellucid.runs import revise as revising
@@ -123,7 +124,7 @@ def test_the_same_correction_twice_is_the_same_candidate(bank):
         store.resolve(first.ref).manifest["blobs"]["evidence"])["notes"][-1]  # fmt: skip
 
 
-def test_a_field_without_effect_is_nothing_to_forbid(bank, monkeypatch):
+def test_a_field_without_effect_is_nothing_to_forbid(bank, monkeypatch, capsys):
     store = forbid(bank, "bank", "city")
     plain = revising.load_program
 
@@ -139,6 +140,8 @@ def test_a_field_without_effect_is_nothing_to_forbid(bank, monkeypatch):
     assert done.notes[-1] == "nothing to forbid: no task of bank@1 responds to city beyond its noise"
     assert store.candidates("bank") == []
     assert store.trials("bank") == 1
+    assert main(["revise", "bank@1", "--quiet", *bank.flag]) == 0
+    assert "nothing to forbid" in capsys.readouterr().out
 
 
 def test_a_collapse_is_blocked(bank, monkeypatch):

@@ -91,7 +91,9 @@ def split(prob: Problem, store: Store) -> Split:
             later = train[train > review[-1] + prob.purge]
             train = np.setdiff1d(train[train < review[0]], touched(review, prob.purge + 1, len(rows)))
             if len(later):
-                notes.append(f"{len(later)} rows after the frozen review rows are not used")
+                notes.append(
+                    f"{len(later)} rows after the frozen review rows are not used; under another name they are"
+                )
     if not ordered and getattr(spec.data, "id", None) is None:
         copies = alike(rows.keys[train], frozen)
         train = train[~copies]
