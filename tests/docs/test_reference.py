@@ -127,7 +127,9 @@ def test_the_table_of_errors_is_the_tree() -> None:
             assert rows[name] in [parent.__name__ for parent in error.__mro__[1:]], name
 
 
-@pytest.mark.parametrize("floor", ["explain", "adapt", "optim", "optim.schedules", "multitask", "feedback", "envs"])
+@pytest.mark.parametrize(
+    "floor", ["explain", "adapt", "optim", "optim.schedules", "multitask", "feedback", "envs", "rl"]
+)
 def test_every_part_is_mentioned(floor: str) -> None:
     text = reference()
     parts = importlib.import_module(f"pellucid.{floor}").ALL
