@@ -14,8 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from pellucid.runs.fit import fit
+from pellucid.spec.loader import spec_from
+from pellucid.store.store import Store
 
 KILLING = Path(__file__).with_name("killing.py")
 EXPLAIN = "explain: {background: 8, evaluations: 40}"
@@ -38,7 +44,7 @@ evidence: {{episodes: 5}}
 """,
     "trading": f"""
 name: tiny
-data: {{kind: prices, source: planted, window: 5, scale_days: 60, start: 2001-01-01, end: 2005-12-31}}
+data: {{kind: prices, source: planted, window: 5, scale_days: 60, start: "2001-01-01", end: "2005-12-31"}}
 tasks:
   forecast: {{kind: forecast}}
   risk: {{kind: volatility}}
@@ -67,6 +73,32 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     made = tempfile.mkdtemp(dir="/dev/shm", prefix="pellucid-")
     yield Path(made)
     shutil.rmtree(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["freeze_review", "propose", "add_trial", "accept"])
+def test_killed_while_the_version_is_kept(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of its records. The number of trials enters the evidence, so none may be counted twice."""
+    spec = spec_from(yaml.safe_load(SPECS["trading"]), overrides=("train.updates=4",), where="test")
+    whole = Store(tmp_path / "whole")
+    fit(spec, whole)
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        raise MemoryError
+
+    store = Store(tmp_path / "killed")
+    for when in ("before", "after"):
+        with monkeypatch.context() as patch:
+            call = getattr(Store, step)
+            patch.setattr(
+                Store, step, killed if when == "before" else lambda *a, call=call, **k: (call(*a, **k), killed())
+            )
+            with pytest.raises(MemoryError):
+                fit(spec, store, resume=when == "after")
+    fit(spec, store, resume=True)
+    assert store.head("tiny").manifest == whole.head("tiny").manifest
+    assert (store.trials("tiny"), store.candidates("tiny"), len(store.versions("tiny"))) == (1, [], 1)
+    assert not (tmp_path / "killed" / "runs" / "tiny").exists()
 
 
 @pytest.mark.slow
