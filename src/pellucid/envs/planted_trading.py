@@ -225,7 +225,7 @@ class _Planted:
 
 def _invalid(actions: Any, wanted: str) -> DataError:
     return DataError(
-        f"actions {actions!r} are not {wanted}.",
+        f"actions {' '.join(str(actions).split())[:80]} are not {wanted}.",
         where="PlantedTrading step",
         mend="sample from env.action_space to see valid ones; NaN comes from the policy",
     )

@@ -31,6 +31,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from pellucid.core.errors import SpecError
+from pellucid.core.program import Program
+from pellucid.core.rows import Rows
+from pellucid.core.task import Task
 
 Floats = npt.NDArray[np.float64]
 Choose = Callable[[Floats, float], Floats]  # (signals (n,), position held) -> probability of each position (n, 3)
@@ -246,3 +249,21 @@ def _panels(signal: Signal, choose: Choose) -> tuple[Floats, Floats]:
         half, centre = 0.5 * np.diff(cuts)[:, None], 0.5 * (cuts[1:] + cuts[:-1])[:, None]
         parts.append(((centre + half * z).ravel(), (half * w).ravel()))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def choice_of(program: Program, task: Task) -> Choose:
+    """A program that reads `x` and `position`, as `worth` wants it.
+
+    Discrete positions: the likeliest. Continuous ones are rounded to the side that they are on.
+    """
+
+    def choose(x: Floats, held: float) -> Floats:
+        fields = {"x": x[:, None].astype(np.float32), "position": np.full((len(x), 1), held, dtype=np.float32)}
+        outputs = np.asarray(program(program.encode(Rows(np.full(len(x), ""), fields)), task.name), dtype=np.float64)
+        discrete = task.options["space"] == "discrete"
+        best = outputs[:, : len(POSITIONS)].argmax(1) if discrete else np.where(outputs[:, 0] > 0.0, 2, 0)
+        moves = np.zeros((len(x), len(POSITIONS)))
+        moves[np.arange(len(x)), best] = 1.0
+        return moves
+
+    return choose
