@@ -52,6 +52,13 @@ def test_the_core_has_at_most_40_packages_and_each_has_a_reason() -> None:
 def test_the_page_tells_the_number() -> None:
     page = (ROOT / "docs/reference/dependencies.md").read_text()
     assert f"**{len(listed())} packages**" in page
+    assert f"[{len(listed())} packages]" in (ROOT / "README.md").read_text()
+
+
+def test_every_extra_is_explained() -> None:
+    for page in ("README.md", "docs/reference/dependencies.md"):
+        text = (ROOT / page).read_text()
+        assert [extra for extra in PROJECT["optional-dependencies"] if f"| `{extra}` |" not in text] == []
 
 
 def test_everything_that_is_installed_is_pinned() -> None:
