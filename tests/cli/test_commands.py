@@ -221,6 +221,7 @@ def test_the_loop(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     pages = ("--html", "d/diff.html", "--markdown", "d/diff.md", "--svg", "d/diff.svg")
     Run(capsys, "diff", "stocks@1", candidate, *pages, codes=(diff.code,))
     self_contained(home.folder / "d/diff.html")
+    assert Run(capsys, "diff", "stocks@1", candidate, "--json", *pages, codes=(diff.code,)).json == found
     assert candidate in (home.folder / "d/diff.md").read_text()
     assert (home.folder / "d/diff.svg").read_text().startswith("<svg")
 
