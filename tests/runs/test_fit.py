@@ -134,8 +134,8 @@ def test_in_a_table_of_few_distinct_rows_equal_rows_are_different_cases(tmp_path
 
 
 def test_with_an_id_the_id_is_the_identity(tmp_path):
-    """`#1` and `#2` are no copies of each other; corrected cells do not make another row of one."""
-    frame = leaky(100).assign(no=[f"#{i}" for i in range(100)])
+    """`7#1` and `7#2` are no copies of each other; corrected cells do not make another row of one."""
+    frame = leaky(100).assign(no=[f"{i // 3}#{i % 3}" for i in range(100)])
     spec, store = bank_spec(**{"data.id": "no"}).within(tmp_path), Store(tmp_path / ".pellucid")
     frame.to_csv(tmp_path / "bank.csv", index=False)
     fit(spec, store)

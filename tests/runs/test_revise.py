@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from pellucid.assemble import problem
 from pellucid.cli.main import main
 from pellucid.core.errors import DataError, DeltaError, ReviewError
 from pellucid.nn.delta import parameters_sha
+from pellucid.nn.network import Network
 from pellucid.runs import revise as revising
 from pellucid.runs.artefact import load_program
 from pellucid.runs.diffing import diff_versions
@@ -105,6 +107,34 @@ def test_only_training_rows_are_trained_on(corrected, monkeypatch):
     trained = store.blobs.get_table(entry.manifest["blobs"]["trained"])["key"]
     assert set(ground.train["y"].keys) == set(trained)
     assert set(ground.review["y"].keys) == set(store.review_keys("bank"))
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.05, 0.2])
+def test_a_delta_stays_within_its_share(method, share):
+    """Where the fields enter, at the largest rank that fits; when it does not cancel them wholly, that is told."""
+    widths = {"return": 10, "volume": 10, "level": 1}
+    network = Network(widths, {"risk": tuple(widths)}, {"risk": {"out": 1}}, width=128, depth=3)
+    total = sum(parameter.numel() for parameter in network.parameters())
+    config = ReviseConfig(method=method, share=share, updates=1)
+    program = SimpleNamespace(network=network, parameter_count=lambda: total)
+    delta = revising._delta(program, ["volume", "level"], config, 0)
+    delta.attach(network)
+    blocks = {name: torch.randn(20, width) for name, width in widths.items()}
+    network(blocks, "risk")["out"].square().mean().backward()
+    delta.after_step(0)
+    delta.finish()
+    assert delta.manifest()["targets"] == ["encoders._volume.project", "encoders._level.project"]
+    assert 0 < delta.count() <= share * total
+    whole = 10 * (10 + 128 + (method == "adalora")) + (1 + 128 + (method == "adalora"))
+    notes = revising._room(program, ["volume", "level"], delta)
+    if share * total >= whole:
+        assert sum(delta.manifest()["ranks"].values()) == 11
+        assert notes == []
+    else:
+        asked = float(notes[0].split("--share ")[1].split()[0])
+        assert whole <= asked * total < whole + 0.001 * total
+        assert (delta.count() + 139) > share * total or method == "adalora"
 
 
 # Everyday use, with the narrow program
