@@ -238,6 +238,7 @@ def test_missing_parts_are_left_out(name: str, samples: ModuleType) -> None:
     if isinstance(raw, list):
         assert "Explanations" in draw([])
         return
+    raw = {**raw, "explanations": raw.get("explanations", [])[1:2]}  # the shortest one is enough
     _root(draw({}))
     for key in raw:
         _root(draw({k: v for k, v in raw.items() if k != key}))
