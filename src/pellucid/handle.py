@@ -315,7 +315,13 @@ def fit(
 
 
 def chosen_spec(
-    spec: Any, data: Any, target: str | None, env: str | None, name: str | None, overrides: tuple[str, ...]
+    spec: Any,
+    data: Any,
+    target: str | None,
+    env: str | None,
+    name: str | None,
+    overrides: tuple[str, ...],
+    algorithm: str = "ppo",
 ) -> tuple[Spec, Any]:
     """(spec, replacement of its source) from what the user gave."""
     _one_beginning(spec, data, target, env)
@@ -330,7 +336,7 @@ def chosen_spec(
             found = found.replace({"data.source": IN_MEMORY})
         return found, data
     if env is not None:
-        return env_spec(env, name=name, overrides=overrides), None
+        return env_spec(env, name=name, algorithm=algorithm, overrides=overrides), None
     if data is None or target is None:
         half = f"the data {data!r} have" if isinstance(data, (str, Path)) else "the data have"
         what = "there is nothing to learn" if data is None else f"{half} no target"

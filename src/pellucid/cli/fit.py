@@ -16,12 +16,15 @@ example:
   pellucid fit examples/stocks.yaml --resume        after Ctrl-C or a crash: the same weights, bit by bit"""
 
 
+ALGORITHMS = ("ppo", "dqn", "sac", "es")  # `bc` and `direct` need a spec: demonstrations, or a market
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", nargs="?", help="a YAML file")
     parser.add_argument("--data", metavar="FILE", help="a CSV or Parquet file (beside a spec: instead of its source)")
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
     parser.add_argument("--env", metavar="ID", help="a Gymnasium environment, e.g. CartPole-v1")
-    parser.add_argument("--algorithm", choices=["ppo"], default="ppo", help="how a policy is learned (default: ppo)")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, default="ppo", help="how a policy is learned (ppo)")
     parser.add_argument("--name", help="name of the program")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fit")
@@ -36,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from pellucid.report.terminal import evidence_view
     from pellucid.runs.fit import fit
 
-    spec, source = chosen_spec(args.spec, args.data, args.target, args.env, args.name, tuple(args.set))
+    spec, source = chosen_spec(args.spec, args.data, args.target, args.env, args.name, tuple(args.set), args.algorithm)
     store = open_store(args, create=True)
     with reporting(args.quiet) as reporter:
         done = fit(spec, store, source=source, resume=args.resume, because=args.because, reporter=reporter)

@@ -25,6 +25,34 @@ PPO: dict[str, Any] = {"num_envs": 64, "steps": 32, "discount": 0.98, "gae_lambd
 BY_ENVIRONMENT: dict[str, dict[str, Any]] = {"CartPole-v1": {"normalise_observations": False}}
 
 
+# Settings of the other algorithms; their pages in docs/reference say on which seeds they were chosen.
+BY_ALGORITHM: dict[str, dict[str, Any]] = {
+    "dqn": {
+        "section": {
+            "num_envs": 8,
+            "steps": 16,
+            "updates": 64,
+            "batch": 128,
+            "explore": {"steps": 8000, "end": 0.04},
+            "replay": {"n_step": 20},
+            "target": {"every": 100},
+        },
+        "network": {"width": 256, "depth": 2, "activation": "relu"},
+        "train": {"updates": 12000, "optimiser": "adam", "lr": 5e-4, "schedule": "linear", "clip": 10.0},
+    },
+    "sac": {
+        "section": {"num_envs": 4},
+        "network": {"width": 64, "depth": 2, "activation": "relu"},
+        "train": {"updates": 8000, "optimiser": "adam", "lr": 5e-4, "clip": None},
+    },
+    "es": {
+        "section": {},
+        "network": {"width": 32, "depth": 2, "activation": "tanh"},
+        "train": {"updates": 30, "optimiser": "adam", "lr": 0.1, "schedule": "linear", "clip": None},
+    },
+}
+
+
 def slug(text: str) -> str:
     """A program's name from a file's or an environment's."""
     name = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
@@ -38,10 +66,16 @@ def table_spec(source: str, target: str, *, name: str | None = None, overrides: 
     return spec_from(raw, where="--data/--target", overrides=overrides)
 
 
-def env_spec(env: str, *, name: str | None = None, overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of `pellucid fit --env CartPole-v1`."""
-    task = {"kind": "control", "env": env, "ppo": {**PPO, **BY_ENVIRONMENT.get(env, {})}}
-    raw = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}, **ENVIRONMENT}
+def env_spec(env: str, *, name: str | None = None, algorithm: str = "ppo", overrides: tuple[str, ...] = ()) -> Spec:
+    """The spec of `pellucid fit --env CartPole-v1 [--algorithm dqn]`."""
+    common = ENVIRONMENT
+    section: dict[str, Any] = {**PPO, **BY_ENVIRONMENT.get(env, {})} if algorithm == "ppo" else {}
+    if algorithm in BY_ALGORITHM:
+        preset = BY_ALGORITHM[algorithm]
+        section = preset["section"]
+        common = {"network": preset["network"], "train": {"weight_decay": 0.0, **preset["train"]}}
+    task = {"kind": "control", "env": env, "algorithm": algorithm, algorithm: section}
+    raw = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}, **common}
     if env.rsplit("/", 1)[-1].startswith("Stock"):  # walks along prices: without others, those that it has itself
         raw["data"] = {"kind": "prices", "source": "planted"}
     return spec_from(raw, where="--env", overrides=overrides)
