@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pellucid.cli.main import main
-from pellucid.core.errors import UnknownVersion
+from pellucid.core.errors import SpecError, UnknownVersion
 from pellucid.review.sides import side
 from pellucid.runs.artefact import load_program
 from pellucid.runs.diffing import diff_versions
@@ -161,11 +161,11 @@ def test_a_new_class_on_one_side(bank):
     assert entry["flips"]["mcnemar_p"] is not None
 
 
-def test_a_renamed_task_has_nothing_in_common(bank):
-    store = bank.store
+def test_a_renamed_task_is_refused_before_it_is_learned(bank):
     renamed = bank_spec(tasks={"settled": {"kind": "classify"}})
-    done = fit(renamed.within(bank.folder), store)
-    assert main(["diff", "bank@1", done.ref, *bank.flag]) == 2
+    with pytest.raises(SpecError, match="'bank' learns y; this spec learns settled"):
+        fit(renamed.within(bank.folder), bank.store)
+    assert len(bank.store.candidates("bank")) == 0
 
 
 def test_a_renamed_column_is_told(bank, tmp_path):

@@ -236,8 +236,7 @@ class Trainer:
             bad = [n for n, g in zip(self.names, pieces, strict=True) if not bool(g.isfinite().all())]
             what = f"the loss is {value}" if not math.isfinite(value) else "the gradient is not finite"
             raise TrainingFault(
-                f"task '{task}': {what} at update {self.update}"
-                + (f" (first in '{bad[0]}')." if bad else "."),
+                f"task '{task}': {what} at update {self.update}" + (f" (first in '{bad[0]}')." if bad else "."),
                 where=f"update {self.update}, learner of '{task}', seed {config.seed}",
                 mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
