@@ -59,6 +59,19 @@ def test_the_reviewed_diff_is_recorded(pair):
     assert [event.kind for event in store.log("bank")].count("looked") == 3
 
 
+def test_a_diff_against_another_version_is_no_review(pair):
+    """Its claim is about its parent."""
+    home, candidate = pair
+    store = home.store
+    table = store.blobs.get_table(store.resolve("bank@1").manifest["blobs"]["outputs/y"])
+    other = propose(store, outputs=table.assign(loss=table["loss"] * 0.5))
+    store.accept(other, because="another one")
+    diff_versions(store, "bank@2", candidate)
+    assert store.resolve(candidate).diff is None
+    diff_versions(store, "bank@1", candidate)
+    assert store.resolve(candidate).diff is not None
+
+
 def test_a_side_reads_what_the_version_kept(bank):
     store = bank.store
     entry = store.resolve("bank@1")

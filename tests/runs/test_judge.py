@@ -8,11 +8,13 @@ import pytest
 
 from pellucid.assemble import assemble, problem
 from pellucid.core.errors import DataError
-from pellucid.evidence.folds import walk_forward
+from pellucid.evidence.folds import stratified_folds, walk_forward
+from pellucid.evidence.paired import compare
 from pellucid.nn.foreign import wrap
 from pellucid.runs.artefact import load_program
 from pellucid.runs.fit import fit
 from pellucid.runs.judge import FoldResult, judge_elsewhere, judge_folds, judge_policy, judge_table
+from pellucid.runs.live import live_rows
 from pellucid.store.store import Store
 from tiny_programs import bank_spec, leaky, market_spec, prices
 
@@ -150,6 +152,19 @@ def test_a_table_program_is_judged_on_the_very_rows(fitted_bank):
     assert entry["skill"]
     with pytest.raises(DataError, match="a control program cannot be judged on a table"):
         judge_table(program, wrap(lambda x: x, inputs=["a"], kind="control").tasks["predict"], rows, seed=0, margin=0.0)
+
+
+def test_cross_fitted_baselines_are_paired_with_the_program_row_by_row():
+    frame = leaky(80).assign(pay=lambda f: 3 * f["a"] + f["b"] ** 2)
+    program = wrap(lambda x: 3 * x[:, 0], inputs=["a"])
+    rows = live_rows(program, frame, "pay")
+    entry = judge_table(program, program.tasks["predict"], rows, seed=0, margin=0.01)
+    y, folds = frame["pay"].to_numpy(), stratified_folds(np.zeros(80), 5, 0)
+    mean = np.concatenate([(y[f.test] - y[f.train].mean()) ** 2 for f in folds])
+    own = np.concatenate([(y[f.test] - 3 * frame["a"].to_numpy()[f.test]) ** 2 for f in folds])
+    expected, found = compare(mean, own, seed=0, name="predict/mean"), entry["baselines"][0]
+    assert found["name"] == "mean"
+    assert (found["difference_low"], found["difference_high"]) == pytest.approx((expected.low, expected.high))
 
 
 # Other rows
