@@ -52,7 +52,7 @@ def test_tables(table_store, rows, columns):
         assert {*fold.train, *fold.test} == {*parts.train}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     review=st.integers(1, 80),
     horizon=st.integers(1, 12),

@@ -37,10 +37,9 @@ def test_the_same_bytes_on_repetition_and_in_another_process(pair):
     home, candidate = pair
     first = json.dumps(diff_versions(home.store, "bank@1", candidate), sort_keys=True)
     assert json.dumps(diff_versions(home.store, "bank@1", candidate), sort_keys=True) == first
-    outputs = [dumped(home, "bank@1", candidate, seed=seed) for seed in (1, 2)]
-    assert outputs[0] == outputs[1]
-    assert json.dumps(json.loads(outputs[0]), sort_keys=True) == first
-    assert home.store.looks("bank") == 4
+    elsewhere = dumped(home, "bank@1", candidate, seed=1)  # this process has another seed of its own
+    assert json.dumps(json.loads(elsewhere), sort_keys=True) == first
+    assert home.store.looks("bank") == 3
 
 
 def test_the_reviewed_diff_is_recorded(pair):

@@ -43,7 +43,7 @@ def wide(tmp_path_factory):
     return home
 
 
-@pytest.fixture(scope="module", params=["lora", "adalora"])
+@pytest.fixture(scope="module", params=["lora", pytest.param("adalora", marks=pytest.mark.slow)])
 def corrected(request, wide, tmp_path_factory):
     """(home, candidate): bank@1 with the leak forbidden."""
     home = wide.copy(tmp_path_factory.mktemp(request.param) / "home")

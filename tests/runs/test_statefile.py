@@ -32,7 +32,7 @@ def test_round_trip(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.state"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_no_damaged_file_is_read(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("state") / "x"
