@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pellucid.assemble import problem
 from pellucid.core.errors import DataError
-from pellucid.runs.fit import split
+from pellucid.runs.splitting import split
 from pellucid.store.store import Store
 from tiny_programs import bank_spec, leaky, market_spec, prices
 

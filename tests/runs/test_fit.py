@@ -12,7 +12,8 @@ from pellucid.core.errors import DataError
 from pellucid.nn.network import Network
 from pellucid.runs.artefact import load_program
 from pellucid.runs.diffing import diff_versions
-from pellucid.runs.fit import alike, fit, split
+from pellucid.runs.fit import fit
+from pellucid.runs.splitting import alike, split
 from pellucid.store.store import Store
 from tiny_programs import bank_spec, leaky, market_spec, prices
 

@@ -276,6 +276,18 @@ def test_accepting_after_a_rollback_takes_the_next_number(bank):
     assert [e.ref for e in store.versions("bank")] == ["bank@1", "bank@2", "bank@3"]
 
 
+def test_a_new_fit_says_which_corrections_it_knows_nothing_of(bank):
+    store = forbid(bank, "bank", "leak")
+    done = revise(store, "bank@1", QUICK)
+    before = fit(bank_spec(seed=1).within(bank.folder), store)
+    assert before.evidence["notes"] == []  # only what was accepted counts
+    accept(store, done.ref, because="leak is out")
+    after = fit(bank_spec(seed=2).within(bank.folder), store)
+    assert after.evidence["notes"] == [
+        "a new fit knows nothing of earlier corrections: ignore leak (bank@2); give the feedback again"
+    ]
+
+
 # Refusals
 
 

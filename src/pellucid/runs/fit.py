@@ -7,7 +7,6 @@ attributions and background -> propose; a first version is accepted at once, a l
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from pellucid.assemble import Problem, assemble, problem
-from pellucid.core.errors import DataError, ReviewError, SpecError
+from pellucid.core.errors import ReviewError, SpecError
 from pellucid.core.random import derive, stream
-from pellucid.core.rows import Index, Rows
+from pellucid.core.rows import Rows
 from pellucid.core.task import Task
-from pellucid.evidence.folds import Fold, review_split, stratified_folds, touched, walk_forward
+from pellucid.evidence.folds import touched, walk_forward
 from pellucid.explain import attribute
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import FORMAT, provenance, save_program, save_rows
@@ -28,13 +27,13 @@ from pellucid.runs.judge import FoldResult, judge_episodes, judge_folds
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import greedy, on_rows, rollout, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
+from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
 from pellucid.spec.model import Spec
 from pellucid.store.records import Event
 from pellucid.store.store import Store
 
 ATTRIBUTED = 16  # review rows whose attributions every version keeps
-DISCRETE = 3  # equal rows before a typical review row, from which on equal rows are different cases
 CONTROLS = {"planted market": ("planted", True), "random walk": ("random_walk", False)}
 
 
@@ -45,103 +44,6 @@ class Fitted:
     ref: str
     evidence: dict[str, Any]
     accepted: bool
-
-
-@dataclass(frozen=True)
-class Split:
-    """Positions among the rows: what may be trained on, the review rows, the folds within the training rows."""
-
-    train: Index
-    review: Index
-    folds: list[Fold]
-    notes: tuple[str, ...] = ()
-
-
-def split(prob: Problem, store: Store) -> Split:
-    """Set the review rows aside: those frozen at the first fit, whatever was appended or shuffled since."""
-    rows, spec = prob.rows, prob.spec
-    assert rows is not None
-    ordered = rows.times is not None
-    labels = _labels(prob)
-    frozen = store.review_keys(spec.name) if spec.name in store.names() else None
-    notes: list[str] = []
-    if frozen is None:
-        n = len(rows) if not ordered else len(rows) - prob.purge  # the last labels are not there yet
-        part = review_split(
-            n,
-            share=spec.review.share,
-            rows=spec.review.rows,
-            ordered=ordered,
-            labels=labels,
-            purge=prob.purge,
-            seed=spec.seed,
-        )
-        review, train = part.test, part.train
-        frozen = tuple(str(key) for key in rows.keys[review])
-    else:
-        mine = np.isin(rows.keys, np.asarray(frozen, dtype=np.str_))
-        review, train = np.flatnonzero(mine), np.flatnonzero(~mine)
-        if not len(review):
-            raise _other_rows(spec.name, frozen, rows)
-        rows_only = sum("/seed=" not in key for key in frozen)  # held-out episodes of an environment are not rows
-        if len(review) < rows_only:
-            notes.append(f"{rows_only - len(review)} of the {rows_only} review rows are not in these data any more")
-        if ordered:
-            # A label may reach into the review rows; folds and policies need consecutive days, so what follows waits.
-            later = train[train > review[-1] + prob.purge]
-            train = np.setdiff1d(train[train < review[0]], touched(review, prob.purge + 1, len(rows)))
-            if len(later):
-                notes.append(
-                    f"{len(later)} rows after the frozen review rows are not used; under another name they are"
-                )
-    if not ordered and getattr(spec.data, "id", None) is None:
-        copies = alike(rows.keys[train], frozen)
-        train = train[~copies]
-        if copies.any():
-            notes.append(f"{int(copies.sum())} copies of review rows are kept out of training")
-    if not len(train):
-        raise DataError(
-            f"no row is left to train on beside the {len(review)} review rows of '{spec.name}'.",
-            where="frozen review set",
-            mend="give more rows, or fit these data under another name",
-        )
-    count = spec.evidence.folds
-    if ordered:
-        folds = walk_forward(len(train), folds=count, purge=prob.purge)
-    else:
-        folds = stratified_folds(
-            labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed
-        )
-    return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds], tuple(notes))
-
-
-def _other_rows(name: str, frozen: Sequence[str], rows: Rows) -> DataError:
-    asset, now = str(frozen[0]).partition("/")[0], str(rows.keys[0]).partition("/")[0]
-    mend = "fit these data under another name (--name), or restore the rows (and the id column) that were reviewed"
-    if rows.times is not None and asset != now:  # prices are named by their file
-        mend = f"name the file as before: rows are called {now}/DATE now, {asset}/DATE then; or use another --name"
-    return DataError(
-        f"none of the {len(frozen)} review rows of '{name}' is in these data.", where="frozen review set", mend=mend
-    )
-
-
-def alike(keys: Any, review: Sequence[str]) -> Any:
-    """Which content keys are those of copies of a review row: equal rows differ only in their `#k`.
-
-    When a typical review row has three equal rows before it, the table has few distinct rows: equal rows are then
-    different cases, and leaving all of them out would leave out whatever is frequent.
-    """
-    parts = [key.partition("#") for key in review]
-    if float(np.median([int(number or 0) for _, _, number in parts])) >= DISCRETE:
-        return np.zeros(len(keys), dtype=bool)
-    held = {content for content, _, _ in parts}
-    return np.asarray([str(key).partition("#")[0] in held for key in keys], dtype=bool)
-
-
-def _labels(prob: Problem) -> Any:
-    if prob.target_kind != "classify" or prob.rows is None:
-        return None
-    return np.asarray([str(v) for v in prob.rows.targets["target"]])
 
 
 def fit(
@@ -163,6 +65,7 @@ def fit(
     reporter = reporter or Silent()
     prob = problem(spec, source)
     _require_same_program(prob, store)
+    prob = replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name)))
     for note in prob.notes:
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
@@ -277,7 +180,7 @@ def _fit_env(prob: Problem, run: Run) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": [],
+        "notes": list(prob.notes),
         "review": {"n": episodes, "from": f"seed {HELD_OUT}", "to": f"seed {HELD_OUT + episodes - 1}"},
         "parameters": program.parameter_count(),
     }
@@ -472,6 +375,15 @@ def _trials(prob: Problem, store: Store) -> list[Event]:
 def _other_trials(prob: Problem, store: Store) -> int:
     """Tries beside this one."""
     return sum(event.info != _trial(prob) for event in _trials(prob, store))
+
+
+def _forgotten(store: Store, name: str) -> list[str]:
+    """What people asked for and earlier versions kept, which a fit from the beginning knows nothing of."""
+    records = [r for r in store.feedback(name) if r.kind == "ignore"] if name in store.names() else []
+    said = [f"ignore {r.payload['field']} ({ref})" for r in records for ref in r.used_by if "@" in ref]
+    if not said:
+        return []
+    return [f"a new fit knows nothing of earlier corrections: {'; '.join(said)}; give the feedback again"]
 
 
 def _folder(spec: Spec, store: Store) -> str | None:
