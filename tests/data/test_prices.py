@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import time
 from pathlib import Path
 
@@ -221,7 +222,7 @@ def test_arch_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sp500_shape_stale_opens_and_speed() -> None:
-    pytest.importorskip("arch")
+    importlib.import_module("arch")
     table = load_prices("sp500")
     assert (len(table), str(table.dates[0]), str(table.dates[-1])) == (5031, "1999-01-04", "2018-12-31")
     share = stale_open_share(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import time
@@ -268,7 +269,7 @@ def test_actions_that_are_none(rows: Rows, actions: list[Any]) -> None:
 
 
 def test_stale_opens_warn_and_only_when_asked_for(rows: Rows) -> None:
-    pytest.importorskip("arch")
+    importlib.import_module("arch")
     real = windows(load_prices("sp500", end="2006-12-31"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

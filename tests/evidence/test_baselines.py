@@ -112,7 +112,7 @@ def test_ar1_is_the_least_squares_line() -> None:
 
 
 def test_garch_is_filtered_as_arch_does() -> None:
-    arch = pytest.importorskip("arch")
+    arch = importlib.import_module("arch")
     data = context(garch_returns(2200) + 0.01)  # a mean that matters beside the variance
     model = arch.arch_model(data.log_returns * 100, mean="Constant", vol="GARCH", p=1, q=1, rescale=False)
     fit = model.fit(last_obs=len(data.past), disp="off")

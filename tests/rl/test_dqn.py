@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def network_and_learner(**section: Any) -> tuple[Any, Any]:
 
 def test_loss_equals_that_of_sb3() -> None:
     """On the same batch, weights and target weights: 1e-5."""
-    sb3 = pytest.importorskip("stable_baselines3")
+    sb3 = importlib.import_module("stable_baselines3")
     from stable_baselines3.common.buffers import ReplayBufferSamples
 
     net = {"net_arch": [16, 16]}
