@@ -19,6 +19,8 @@ from pellucid.cli.main import COMMANDS, main
 from pellucid.report.progress import Progress
 from pellucid.store.store import Store
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 LINES = 80
 
 

@@ -11,6 +11,8 @@ from home_folder import Home, three_lines, told
 from pellucid.cli.main import main
 from pellucid.store.store import Store
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())

@@ -18,6 +18,8 @@ from pellucid.cli.main import main
 from pellucid.runs import stages
 from pellucid.store.store import Store
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 CALLS = ("open", "write", "fsync", "replace", "link", "mkdir")
 FIT = ["fit", "bank.yaml", "--set", "seed=9", "--quiet"]
 

@@ -15,6 +15,8 @@ from pellucid.cli.main import main
 from pellucid.runs import stages, statefile
 from pellucid.store.store import Store
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 SPEC = """\
 name: walk
 seed: 3

@@ -19,6 +19,8 @@ from pellucid.cli.main import main
 from pellucid.runs import revise, stages
 from pellucid.store.store import Store
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 FIT = ["fit", "stocks.yaml", "--name", "other"]
 
 

@@ -17,6 +17,8 @@ from pellucid.runs.policies import greedy, rollout
 from pellucid.spec.loader import spec_from
 from pellucid.train.loop import Hooks
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 LAKE = {
     "num_envs": 16,
     "steps": 8,

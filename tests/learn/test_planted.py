@@ -16,6 +16,8 @@ from pellucid.runs.progress import one_thread
 from pellucid.spec.loader import load_spec
 from pellucid.train.loop import Hooks
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 ROOT = Path(__file__).parents[2]
 DIRECT = ["tasks.trade.algorithm=direct", "train.lr=1e-2", "train.clip=1.0"]
 

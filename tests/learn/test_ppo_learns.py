@@ -22,6 +22,8 @@ from pellucid.runs.progress import one_thread
 from pellucid.spec.loader import spec_from
 from pellucid.train.loop import Hooks, LoopConfig, Trainer
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 
 class Bandit(gymnasium.Env):
     """Two arms that pay 0.4 and 0.6 on average, in the order that the observation tells; an episode is one pull."""

@@ -13,6 +13,8 @@ from pellucid.spec.loader import spec_from
 from pellucid.testing import check_learner
 from pellucid.train.loop import Hooks
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 TRAIN = {"optimiser": "adam", "lr": 0.1, "weight_decay": 0.0, "clip": None, "schedule": "linear"}
 
 

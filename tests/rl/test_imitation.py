@@ -18,6 +18,8 @@ from pellucid.spec.loader import spec_from
 from pellucid.testing import check_learner
 from pellucid.train.loop import Hooks
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 HELD_OUT = range(1_000_003, 1_000_103)
 FIELDS = ("cart_position", "cart_velocity", "pole_angle", "pole_velocity")
 

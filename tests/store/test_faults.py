@@ -24,6 +24,8 @@ from pellucid.core.errors import CorruptBlob, PellucidError, StoreError, Unknown
 from pellucid.store import Store, write_atomic
 from pellucid.store.model import EventRow
 
+pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
+
 CALLS = ("open", "write", "fsync", "replace", "link")
 
 
