@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --no-input --disable-pip-version-check --progress-bar off --quiet
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
-.PHONY: setup demo test fast lint types docs bench golden
+.PHONY: setup demo test fast lint types docs bench
 .NOTPARALLEL:
 
 setup: $(VENV)/.ready-test
@@ -46,9 +46,6 @@ types: $(VENV)/.ready-test
 
 docs: $(VENV)/.ready-test
 	$(PYTEST) tests/docs
-
-golden: $(VENV)/.ready-test
-	$(PYTEST) tests/golden
 
 bench: $(VENV)/.ready-test
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
