@@ -25,7 +25,7 @@ EXAMPLE = """\
 example:
   pellucid demo
   pellucid demo --source planted          a simulated market: needs no extra package
-  pellucid demo --folder /tmp/tour --set train.updates=200"""
+  pellucid demo --folder tour --set train.updates=200"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
