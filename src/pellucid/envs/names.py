@@ -17,6 +17,8 @@ from pellucid.core.schema import Field
 Array = npt.NDArray[Any]
 Obs = dict[str, npt.NDArray[np.float32]]
 
+TRADING = "pellucid/StockTrading-v0"
+PRICE = ("pellucid/StockPrice-v0", "StockPrice-v0")
 WIDE = 64  # a Box of more values than this is one field, not one field a value
 
 KNOWN: dict[str, tuple[tuple[str, str], ...]] = {  # environment -> (name, unit) of each observed value

@@ -1,0 +1,10 @@
+"""Assemble: a spec and its data become tasks, a network, learners and a trainer; trained, they become a program.
+
+`problem(spec)` reads the data once; `assemble(problem, train)` builds everything on a training part only, so a fold
+of the evidence and the final fit go through the same lines.
+"""
+
+from pellucid.assemble.build import Assembly, assemble, training_target
+from pellucid.assemble.problem import Problem, problem
+
+__all__ = ["Assembly", "Problem", "assemble", "problem", "training_target"]

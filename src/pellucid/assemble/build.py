@@ -1,0 +1,213 @@
+"""Tasks, network, learners and trainer of one fit; trained, they become a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.assemble.problem import Problem
+from pellucid.assemble.tasks import declare, make_schema
+from pellucid.core.errors import SpecError
+from pellucid.core.random import derive
+from pellucid.core.rows import Index, Rows
+from pellucid.core.task import Task
+from pellucid.data.encoding import RAW, Encoding, Scale, identity
+from pellucid.envs.names import PRICE, TRADING
+from pellucid.envs.vectorise import VectorAdapter
+from pellucid.envs.vectorise import make as make_env
+from pellucid.multitask import ALL as COMBINES
+from pellucid.nn.network import Network
+from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.program import NetworkProgram
+from pellucid.optim import ELEMENTWISE, Flat
+from pellucid.optim import build as build_optimiser
+from pellucid.optim.schedule_free import ScheduleFree
+from pellucid.optim.schedules import Schedule
+from pellucid.rl import build as build_learner
+from pellucid.spec.model import ControlTask, Spec
+from pellucid.supervised.learner import Supervised
+from pellucid.train.learner import Learner
+from pellucid.train.loop import LoopConfig, Trainer
+
+
+@dataclass
+class Assembly:
+    """Everything that one fit needs, and the program that it will become."""
+
+    program: NetworkProgram
+    trainer: Trainer
+    config: LoopConfig
+    schedule: Schedule
+    learners: list[Learner]
+
+    @property
+    def resumable(self) -> bool:
+        """Resuming is bit-identical: every environment can give its state, or every batch begins its episodes anew."""
+        envs = [learner.env for learner in self.learners if hasattr(learner, "env") and not hasattr(learner, "anew")]
+        return all(env.resumable for env in envs)
+
+    def finish(self) -> NetworkProgram:
+        """The trained program; a value head's unit is known only now."""
+        program = self.program
+        network = averaged(program.network, self.trainer.optimiser)
+        network.cpu()  # evidence, explanation and storage are on the CPU
+        tasks = dict(program.tasks)
+        for learner in self.learners:
+            scale = getattr(learner, "value_scale", None)
+            if scale is not None:
+                task = learner.task
+                tasks[task.name] = replace(task, options={**task.options, "value_scale": scale})
+        return NetworkProgram(network, program.schema, tasks, program.encoding)
+
+
+def averaged(network: Network, optimiser: torch.optim.Optimizer) -> Network:
+    """The network, or a copy with the averages that the optimiser keeps: the trained one is never switched in place."""
+    if not isinstance(optimiser, ScheduleFree):
+        return network
+    with torch.no_grad():
+        mine = {id(p): p.detach().clone() for p, _ in optimiser.averages()}
+        for p, x in optimiser.averages():
+            p.copy_(x)
+        copy = deepcopy(network)
+        for p, _ in optimiser.averages():
+            p.copy_(mine[id(p)])  # the very bits: nothing is computed
+    return copy
+
+
+def environments(prob: Problem, train: Rows | None, seed: int) -> dict[str, VectorAdapter]:
+    """One vectorised environment per control task, over the training part when it trades these prices."""
+    envs = {}
+    for name, spec in prob.spec.tasks.items():
+        if not isinstance(spec, ControlTask):
+            continue
+        options = dict(spec.env_options)
+        if train is not None and spec.env in (TRADING, *PRICE):
+            options |= {"rows": train, "random_start": True, "episode_days": spec.episode_days}
+            if spec.env == TRADING:
+                options["cost_bps"] = spec.cost_bps
+        envs[name] = make_env(spec.env, spec.settings.num_envs, derive(seed, f"env/{name}"), options)
+    return envs
+
+
+def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
+    """Build network, learners and trainer on a training part.
+
+    Args:
+        prob: from `problem`.
+        train: positions of the training rows; None when there are no rows.
+        seed: of initial weights, shuffles, actions and environments.
+    """
+    spec = prob.spec
+    if spec.train.device == "cuda" and not torch.cuda.is_available():
+        raise SpecError(
+            "train.device is 'cuda', but torch sees no CUDA device.",
+            where="train.device",
+            mend="use --set train.device=cpu, or install a CUDA build of torch (see CONTRIBUTING.md)",
+        )
+    rows = None if prob.rows is None or train is None else prob.rows.take(train)
+    envs = environments(prob, rows, seed)
+    _require_fields(prob, envs)
+    env_fields = [e.fields for e in envs.values()] if rows is None else []
+    fields = prob.fields or tuple({f.name: f for group in env_fields for f in group}.values())
+    tasks = declare(prob, rows, envs)
+    if rows is None:
+        encoding = Encoding(identity(fields))
+    else:
+        encoding = Encoding.fit((f for f in fields if f.name in rows.fields), rows)
+        if any(f.name == "position" for f in fields):
+            encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
+    normalise = tuple(f.name for f in fields) if rows is None and _normalises(spec) else ()
+    network = Network(
+        {f.name: encoding.scales[f.name].columns for f in fields},
+        {t.name: t.inputs for t in tasks.values()},
+        {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()},
+        width=spec.network.width,
+        depth=spec.network.depth,
+        activation=spec.network.activation,
+        normalise=normalise,
+        critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
+        seed=seed,
+    ).to(spec.train.device)
+    program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
+    blocks = encoding.encode(rows) if rows is not None else {}
+    learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
+    return Assembly(program, *_trainer(spec, network, learners, seed), learners)
+
+
+def _require_fields(prob: Problem, envs: dict[str, VectorAdapter]) -> None:
+    """Beside data, an environment must observe what the data have: one network reads both."""
+    known = {field.name for field in prob.fields}
+    for name, env in envs.items():
+        strange = [field.name for field in env.fields if field.name not in known]
+        if prob.fields and strange:
+            raise SpecError(
+                f"'{env.env_id}' observes {', '.join(strange[:4])}, which the data beside it do not have.",
+                where=f"tasks.{name}.env",
+                mend="learn it in a spec without data, or use pellucid/StockTrading-v0 on prices",
+            )
+
+
+def _normalises(spec: Spec) -> bool:
+    return any(isinstance(t, ControlTask) and t.settings.normalise_observations for t in spec.tasks.values())
+
+
+def _learner(
+    spec: Spec,
+    task: Task,
+    rows: Rows | None,
+    blocks: dict[str, Tensor],
+    encoding: Encoding,
+    envs: dict[str, VectorAdapter],
+    seed: int,
+) -> Learner:
+    declared = spec.tasks[task.name]
+    if isinstance(declared, ControlTask):
+        shown = declared.bc.model_copy(update={"demonstrations": spec.located(declared.bc.demonstrations)})
+        declared = declared.model_copy(update={"bc": shown})
+        return build_learner(declared, task, envs[task.name], encoding.encode_fields, seed)
+    assert rows is not None
+    target, keep = training_target(task, rows)
+    index = torch.from_numpy(np.flatnonzero(keep))
+    kept = {name: blocks[name][index] for name in task.inputs}
+    settings = spec.train
+    return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise)
+
+
+def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """The target in the training space of `nn.outputs`, and which rows have one."""
+    y = rows.targets[task.options["target"]]
+    if task.kind == "classify":
+        codes = {c: i for i, c in enumerate(task.options["classes"])}
+        coded = np.asarray([codes.get(str(v), -1) for v in y], dtype=np.int64)
+        return torch.from_numpy(coded), coded >= 0
+    y = np.asarray(y, dtype=np.float64)
+    if task.kind == "forecast":
+        y = y / rows.extra["sigma"]
+    elif task.kind == "volatility":
+        y = y - 2.0 * np.log(rows.extra["sigma"])
+    else:
+        y = (y - task.options["mean"]) / task.options["sd"]
+    return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
+
+
+def _trainer(
+    spec: Spec, network: Network, learners: Sequence[Learner], seed: int
+) -> tuple[Trainer, LoopConfig, Schedule]:
+    train = spec.train
+    parameters = dict(network.named_parameters())
+    # Several learners may sit updates out one by one; then every tensor needs a gradient of its own, or none.
+    flat = Flat(parameters) if train.optimiser in ELEMENTWISE and len(learners) == 1 else None
+    trained = parameters if flat is None else flat.halves
+    optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
+    trainer = Trainer(
+        network, learners, optimiser, parameters, shared=network.shared(), combine=COMBINES[train.combine], flat=flat
+    )
+    weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
+    config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every, seed)
+    return trainer, config, Schedule(train.schedule, train.updates, train.warmup)

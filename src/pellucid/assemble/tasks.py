@@ -1,0 +1,127 @@
+"""The tasks of a problem, and the schema of a program that does them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pellucid.assemble.problem import Problem
+from pellucid.core.errors import DataError
+from pellucid.core.rows import Rows
+from pellucid.core.schema import Field, Schema
+from pellucid.core.task import Task
+from pellucid.envs.names import PRICE, TRADING
+from pellucid.envs.vectorise import VectorAdapter
+from pellucid.spec.model import ControlTask
+
+POSITIONS = ("short", "flat", "long")  # actions 0, 1, 2 of the trading environment
+
+
+def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]) -> dict[str, Task]:
+    """The tasks of a problem; what a target's scale needs comes from the training part only."""
+    names = tuple(f.name for f in prob.fields if f.name != "position")
+    tasks: dict[str, Task] = {}
+    for name, spec in prob.spec.tasks.items():
+        if spec.kind == "forecast":
+            quantiles = list(spec.quantiles)
+            outputs = tuple(f"q{round(100 * q):02d}" for q in quantiles)
+            options: dict[str, Any] = {"quantiles": quantiles, "horizon": 1, "target": "forecast"}
+            tasks[name] = Task(
+                name,
+                "forecast",
+                names,
+                outputs,
+                "log return",
+                "pinball",
+                ("mean", "persistence", "ar1", "garch"),
+                options,
+            )
+        elif spec.kind == "volatility":
+            options = {"horizon": spec.horizon, "target": "risk"}
+            tasks[name] = Task(
+                name,
+                "volatility",
+                names,
+                ("log_variance",),
+                "log variance",
+                "qlike",
+                ("mean", "persistence", "garch"),
+                options,
+            )
+        elif isinstance(spec, ControlTask):
+            tasks[name] = _control(name, spec, prob, names, envs[name])
+        elif spec.kind == "classify":
+            classes = list(prob.classes)
+            outputs = (classes[1],) if len(classes) == 2 else tuple(classes)
+            unit = "logit"
+            baselines = ("majority", "linear", "hist_gradient_boosting")
+            tasks[name] = Task(
+                name, "classify", names, outputs, unit, "log_loss", baselines, {"classes": classes, "target": "target"}
+            )
+        else:
+            assert train is not None
+            y = np.asarray(train.targets["target"], dtype=np.float64)
+            options = {"mean": float(y.mean()), "sd": float(y.std()) or 1.0, "target": "target"}
+            baselines = ("mean", "linear", "hist_gradient_boosting")
+            tasks[name] = Task(
+                name, "regress", names, ("prediction",), "target units", "squared_error", baselines, options
+            )
+    return tasks
+
+
+def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter) -> Task:
+    options: dict[str, Any] = {"env": spec.env, "discount": spec.settings.discount, "algorithm": spec.algorithm}
+    scores = spec.algorithm == "dqn"  # its outputs are returns, not log-odds
+    if scores:
+        options["duelling"] = spec.dqn.duelling
+    if prob.rows is not None and spec.env == TRADING:
+        options |= {"space": "discrete", "actions": 3, "action_names": list(POSITIONS), "cost_bps": spec.cost_bps}
+        baselines: tuple[str, ...] = ("cash", "buy_and_hold", "momentum")
+        unit = "return" if scores else "logit"
+        outputs = (*POSITIONS, "value")
+        return Task(name, "control", (*names, "position"), outputs, unit, "negative_reward", baselines, options)
+    discrete, count = action_count(env)
+    actions = [f"action_{i}" for i in range(count)]
+    options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
+    if not discrete:
+        box: Any = env.action_space
+        options |= {"low": box.low.tolist(), "high": box.high.tolist()}
+    if spec.env_options:
+        options["env_options"] = dict(spec.env_options)
+    inputs = tuple(f.name for f in env.fields)
+    if prob.rows is not None and spec.env in PRICE:
+        options["target"] = "forecast"
+        baselines = ("mean", "persistence", "ar1", "garch")
+        return Task(name, "control", inputs, ("next_return", "value"), "percent", "squared_error", baselines, options)
+    return Task(
+        name,
+        "control",
+        inputs,
+        (*actions, "value"),
+        "return" if scores else "logit" if discrete else "action",
+        "negative_reward",
+        ("random", "best_constant_action"),
+        options,
+    )
+
+
+def action_count(env: VectorAdapter) -> tuple[bool, int]:
+    """(discrete?, number of actions or dimensions) of an environment that PPO can act in."""
+    space: Any = env.action_space
+    if hasattr(space, "n"):
+        return True, int(space.n)
+    if getattr(space, "shape", None) is not None and len(space.shape) == 1 and hasattr(space, "low"):
+        return False, int(space.shape[0])
+    raise DataError(
+        f"the action space {space} is not supported.",
+        where=f"environment '{env.env_id}'",
+        mend="use an environment with Discrete or one-dimensional Box actions",
+    )
+
+
+def make_schema(fields: tuple[Field, ...], tasks: dict[str, Task]) -> Schema:
+    """Inputs and outputs of a program."""
+    outputs = {t.name: tuple(Field(o, "numeric", 1, t.unit) for o in t.outputs) for t in tasks.values()}
+    return Schema(fields, outputs)
