@@ -18,7 +18,8 @@ from pellucid.core.task import Task
 from pellucid.data.encoding import Encoding, identity
 from pellucid.envs.vectorise import VectorAdapter, make
 from pellucid.nn.network import Network, safe
-from pellucid.rl.ppo import PPO, PPOBatch, PPOConfig, RewardScale, act, log_prob_and_entropy
+from pellucid.rl.distributions import act, log_prob_and_entropy
+from pellucid.rl.ppo import PPO, PPOBatch, PPOConfig, RewardScale
 
 # Distributions
 

@@ -26,7 +26,7 @@ def learner(kind: str) -> tuple[PPO, Network]:
 
 def batch(ppo: PPO, network: Network, kind: str, n: int = 64) -> PPOBatch:
     """Sampled actions with old log-probabilities near the present ones: some ratios are clipped, some are not."""
-    from pellucid.rl.ppo import log_prob_and_entropy
+    from pellucid.rl.distributions import log_prob_and_entropy
 
     g = torch.Generator().manual_seed(2)
     blocks = {"a": torch.randn(n, 2, generator=g), "b": torch.randn(n, 3, generator=g)}

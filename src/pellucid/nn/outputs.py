@@ -7,8 +7,10 @@ which the loss is computed (well scaled); `units` maps that space to the program
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -98,6 +100,26 @@ def action_values(raw: Mapping[str, Tensor]) -> Tensor:
     return raw["value"] + advantage - advantage.mean(1, keepdim=True)
 
 
+def choices(task: Task) -> tuple[int, ...]:
+    """Choices of each component of a multi-discrete action, whose scores lie side by side; empty for other actions."""
+    return tuple(int(n) for n in task.options["nvec"]) if task.options.get("space") == "multi_discrete" else ()
+
+
+def likeliest(scores: npt.NDArray[Any], parts: tuple[int, ...] = ()) -> npt.NDArray[np.int64]:
+    """Actions of the highest scores (n, k): (n,), or (n, components) when `parts` says how many choices each has."""
+    if not parts:
+        best: npt.NDArray[np.int64] = scores.argmax(1)
+        return best
+    return np.stack([part.argmax(1) for part in np.split(scores, np.cumsum(parts)[:-1], axis=1)], axis=1)
+
+
+def centred(logits: Tensor, parts: tuple[int, ...] = ()) -> Tensor:
+    """Logits (n, k) less their mean, component by component: a constant added to all of them means nothing."""
+    if parts:
+        return torch.cat([part - part.mean(1, keepdim=True) for part in logits.split(parts, 1)], dim=1)
+    return logits - logits.mean(1, keepdim=True)
+
+
 SHARPNESS = 4.0  # of positions that are trained through a reward: they start wide and end near the whole ones
 
 
@@ -110,7 +132,8 @@ def mean_position(task: Task, raw: Mapping[str, Tensor]) -> Tensor:
 
 
 class Control:
-    """A policy and a value. Discrete: one centred logit per action; continuous: the mean action per dimension.
+    """A policy and a value. Discrete: one centred logit per action, or per choice of each component of a multi-discrete
+    one, side by side; continuous: the mean action per dimension.
 
     By algorithm: of DQN, every action's Q and their maximum; of SAC, the action behind tanh, in the environment's
     units, and the lesser critic's value of it; of direct, the position behind tanh. The value of PPO and direct is
@@ -125,7 +148,7 @@ class Control:
         if algorithm == "sac":
             return {"policy": actions, "log_std": actions}
         widths = {"policy": actions, "value": 1}
-        samples = algorithm != "direct" and task.options["space"] != "discrete"
+        samples = algorithm != "direct" and task.options["space"] == "box"
         return {**widths, "log_std": actions} if samples else widths
 
     def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
@@ -138,8 +161,8 @@ class Control:
             policy = torch.tanh(policy)
         elif algorithm == "direct" and task.options["space"] != "discrete":
             policy = mean_position(task, raw)
-        elif task.options["space"] == "discrete":
-            policy = policy - policy.mean(1, keepdim=True)
+        elif task.options["space"] != "box":
+            policy = centred(policy, choices(task))
         return torch.cat([policy, raw["value"]], dim=1)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:

@@ -1,7 +1,8 @@
 """PPO: proximal policy optimisation with a clipped surrogate (Schulman et al. 2017).
 
 Read from top to bottom: collect a rollout with the current policy, estimate advantages, then give minibatches of it
-for a few epochs. Discrete actions are sampled by the Gumbel trick, continuous ones from a diagonal Gaussian.
+for a few epochs. Discrete actions are sampled by the Gumbel trick, continuous ones from a diagonal Gaussian
+(`rl.distributions`).
 
 Differs from the paper: advantages are normalised once per rollout (so that the loss of a minibatch is a mean of
 independent rows), rewards are divided by the running standard deviation of their discounted sum, truncated episodes
@@ -25,9 +26,11 @@ from pellucid.core.task import Task
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import Network
+from pellucid.nn.outputs import choices
 from pellucid.nn.plain import PlainView, plain_view
 from pellucid.rl.advantages import gae
-from pellucid.rl.ppo_gradient import LOG_STD, Surrogate, gradient
+from pellucid.rl.distributions import choose, draw_noise, log_prob_and_entropy
+from pellucid.rl.ppo_gradient import Surrogate, gradient
 from pellucid.train.learner import Gradients, Loss, State
 
 Blocks = dict[str, Tensor]
@@ -77,42 +80,6 @@ class PPOBatch(NamedTuple):
         return PPOBatch({k: v.to(device) for k, v in self.blocks.items()}, *(x.to(device) for x in self[1:]))
 
 
-def log_prob_and_entropy(raw: dict[str, Tensor], action: Tensor) -> tuple[Tensor, Tensor]:
-    """Of actions under the policy's raw outputs: categorical, or a diagonal Gaussian when there is a `log_std`."""
-    if "log_std" not in raw:
-        log_p = torch.log_softmax(raw["policy"], dim=1)
-        return log_p.gather(1, action.long()[:, None])[:, 0], -(log_p.exp() * log_p).sum(1)
-    log_std = raw["log_std"].clamp(*LOG_STD)
-    z = (action - raw["policy"]) * torch.exp(-log_std)
-    log_p = (-0.5 * z.square() - log_std - 0.5 * math.log(2.0 * math.pi)).sum(1)
-    return log_p, (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(1)
-
-
-def act(raw: dict[str, Tensor], generator: np.random.Generator | None) -> Tensor:
-    """Actions: sampled, or the mode when `generator` is None."""
-    if generator is None:
-        return raw["policy"] if "log_std" in raw else raw["policy"].argmax(1)
-    noise = draw_noise(generator, tuple(raw["policy"].shape), gaussian="log_std" in raw)
-    policy = {name: value.cpu().numpy() for name, value in raw.items()}
-    return torch.from_numpy(choose(policy, noise)).to(raw["policy"].device)
-
-
-def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], *, gaussian: bool) -> Array:
-    """What decides sampled actions: Gumbel variables per discrete action, or standard normal ones per dimension."""
-    if gaussian:
-        return generator.standard_normal(shape, dtype=np.float32)
-    return generator.gumbel(size=shape).astype(np.float32)
-
-
-def choose(raw: dict[str, Array], noise: Array) -> npt.NDArray[Any]:
-    """Actions from the policy's outputs (n, k) and noise: the Gumbel trick, or mean + deviation * noise."""
-    if "log_std" in raw:
-        deviation: Array = np.exp(np.clip(raw["log_std"], *LOG_STD))
-        return raw["policy"] + deviation * noise
-    chosen: npt.NDArray[np.int64] = (raw["policy"] + noise).argmax(1)
-    return chosen
-
-
 class PPO:
     """The Learner.
 
@@ -136,7 +103,7 @@ class PPO:
         seed: int,
     ) -> None:
         self.task, self.env, self.encode, self.config, self.seed = task, env, encode, config, seed
-        self.discrete = task.options["space"] == "discrete"
+        self.discrete, self.parts = task.options["space"] != "box", choices(task)
         self._obs: dict[str, Any] | None = None
         self._rollout: PPOBatch | None = None
         self._rollouts = 0  # collected so far
@@ -175,7 +142,7 @@ class PPO:
                 seen = SideBySide.empty(T * N, {name: blocks[name].shape[1] for name in self.task.inputs})
             seen.write(t * N, blocks)
             raw = self._forward(network, seen.rows(slice(t * N, (t + 1) * N)))
-            action = choose(raw, noise[t])
+            action = choose(raw, noise[t], self.parts)
             step = env.step(self._legal(action))
             outputs.append(raw)
             actions.append(action)
@@ -207,7 +174,7 @@ class PPO:
         rows = PPOBatch(
             seen,
             action_rows,
-            log_prob_and_entropy(joined, action_rows)[0],
+            log_prob_and_entropy(joined, action_rows, self.parts)[0],
             torch.from_numpy(advantage.astype(np.float32).reshape(-1)),
             torch.from_numpy(returns.astype(np.float32).reshape(-1)),
         )
@@ -258,7 +225,7 @@ class PPO:
     def loss(self, network: nn.Module, batch: PPOBatch) -> Loss:
         config = self.config
         raw = network(batch.blocks, self.task.name)
-        log_prob, entropy = log_prob_and_entropy(raw, batch.action)
+        log_prob, entropy = log_prob_and_entropy(raw, batch.action, self.parts)
         log_ratio = log_prob - batch.log_prob
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
@@ -285,7 +252,7 @@ class PPO:
         raw = self._view.forward(batch.blocks)
         action, old, advantage, returns = (x.numpy() for x in batch[1:])
         settings = Surrogate(config.clip, config.entropy, config.value_weight)
-        found = gradient(raw, action, old, advantage, returns, settings)
+        found = gradient(raw, action, old, advantage, returns, settings, self.parts)
         if self._returns:
             found.metrics["episode_return"] = self._mean_return
         grads = [torch.from_numpy(g) for g in self._view.backward(found.heads)]

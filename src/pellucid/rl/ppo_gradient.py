@@ -33,7 +33,13 @@ class Result(NamedTuple):
 
 
 def gradient(
-    raw: dict[str, Array], action: npt.NDArray[Any], old: Array, advantage: Array, returns: Array, s: Surrogate
+    raw: dict[str, Array],
+    action: npt.NDArray[Any],
+    old: Array,
+    advantage: Array,
+    returns: Array,
+    s: Surrogate,
+    parts: tuple[int, ...] = (),
 ) -> Result:
     """Loss and gradients of a minibatch.
 
@@ -41,9 +47,13 @@ def gradient(
         raw: outputs of the heads `policy` (n, k), `value` (n, 1) and, for continuous actions, `log_std` (n, k).
         action: (n,) integers, or (n, k).
         old, advantage, returns: (n,).
+        parts: choices of each component of a multi-discrete action.
     """
     n = len(old)
-    log_prob, entropy, by_log_prob, by_entropy = (_gaussian if "log_std" in raw else _categorical)(raw, action)
+    if parts:
+        log_prob, entropy, by_log_prob, by_entropy = _several(raw, action, parts)
+    else:
+        log_prob, entropy, by_log_prob, by_entropy = (_gaussian if "log_std" in raw else _categorical)(raw, action)
     log_ratio = log_prob - old
     ratio = np.exp(log_ratio)
     clipped = np.clip(ratio, 1.0 - s.clip, 1.0 + s.clip)
@@ -76,6 +86,15 @@ def _categorical(raw: dict[str, Array], action: npt.NDArray[Any]) -> tuple[Array
     change = -p
     change[rows, action] += 1.0
     return log_p[rows, action], entropy, {"policy": change}, {"policy": -p * (log_p + entropy[:, None])}
+
+
+def _several(raw: dict[str, Array], action: npt.NDArray[Any], parts: tuple[int, ...]) -> tuple[Array, Array, Any, Any]:
+    """Independent choices: log-probabilities and entropies add up, gradients stand side by side."""
+    logits = np.split(raw["policy"], np.cumsum(parts)[:-1], axis=1)
+    each = [_categorical({"policy": z}, a) for z, a in zip(logits, action.T, strict=True)]
+    log_prob, entropy = (np.sum([one[i] for one in each], axis=0) for i in (0, 1))
+    by_log_prob, by_entropy = (np.concatenate([one[i]["policy"] for one in each], axis=1) for i in (2, 3))
+    return log_prob, entropy, {"policy": by_log_prob}, {"policy": by_entropy}
 
 
 def _gaussian(raw: dict[str, Array], action: npt.NDArray[Any]) -> tuple[Array, Array, Any, Any]:
