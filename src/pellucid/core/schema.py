@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pellucid.core.errors import SchemaError, nearest
 
-FieldKind = Literal["numeric", "category", "boolean", "series"]
+FieldKind = Literal["numeric", "category", "boolean", "series", "image"]
 
 
 class Player(NamedTuple):
@@ -29,11 +29,12 @@ class Field:
     Args:
         name: unique within the schema.
         kind: how it is encoded.
-        width: values per row: 1, or the number of lags of a series (newest first).
+        width: values per row: 1, the number of lags of a series (newest first), or of an image's values.
         unit: of the raw values, e.g. "log return", "EUR".
         description: one line for a person.
         categories: the known values of a category, in code order.
         groups: for a series, named lag ranges [(label, start, stop)] that are players of their own.
+        shape: for an image, (height, width, channels): its values lie row by row, channels last, in [0, 1].
     """
 
     name: str
@@ -43,6 +44,7 @@ class Field:
     description: str = ""
     categories: tuple[str, ...] = ()
     groups: tuple[tuple[str, int, int], ...] = ()
+    shape: tuple[int, ...] = ()
 
     def players(self, grain: Literal["field", "group"] = "group") -> list[Player]:
         """This field as one player, or as one player per lag group."""
@@ -82,17 +84,24 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "inputs": [asdict(field) for field in self.inputs],
-            "outputs": {task: [asdict(field) for field in fields] for task, fields in self.outputs.items()},
+            "inputs": [_to_json(field) for field in self.inputs],
+            "outputs": {task: [_to_json(field) for field in fields] for task, fields in self.outputs.items()},
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Schema:
         def field(raw: dict[str, Any]) -> Field:
             groups = tuple((str(label), int(a), int(b)) for label, a, b in raw["groups"])
-            return Field(**{**raw, "categories": tuple(raw["categories"]), "groups": groups})
+            shape = tuple(int(n) for n in raw.get("shape", ()))
+            return Field(**{**raw, "categories": tuple(raw["categories"]), "groups": groups, "shape": shape})
 
         return cls(
             tuple(field(raw) for raw in data["inputs"]),
             {task: tuple(field(raw) for raw in fields) for task, fields in data["outputs"].items()},
         )
+
+
+def _to_json(field: Field) -> dict[str, Any]:
+    """Without a shape where there is none, so that a schema without images is written as it always was."""
+    raw = asdict(field)
+    return raw if field.shape else {name: value for name, value in raw.items() if name != "shape"}
