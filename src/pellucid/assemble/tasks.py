@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 
 from pellucid.assemble.problem import Problem
 from pellucid.core.errors import DataError
@@ -82,10 +83,14 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
         unit = "return" if scores else "logit"
         outputs = (*POSITIONS, "value")
         return Task(name, "control", (*names, "position"), outputs, unit, "negative_reward", baselines, options)
-    discrete, count = action_count(env)
+    space, count = action_count(env)
     actions = [f"action_{i}" for i in range(count)]
-    options |= {"space": "discrete" if discrete else "box", "actions": count, "action_names": actions}
-    if not discrete:
+    options |= {"space": space, "actions": count}
+    if space == "multi_discrete":
+        options["nvec"] = nvec = choices_of(env.action_space)
+        actions = [f"action_{i}={choice}" for i, n in enumerate(nvec) for choice in range(n)]
+    options["action_names"] = actions
+    if space == "box":
         box: Any = env.action_space
         options |= {"low": box.low.tolist(), "high": box.high.tolist()}
     if spec.env_options:
@@ -100,25 +105,38 @@ def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...]
         "control",
         inputs,
         (*actions, "value"),
-        "return" if scores else "logit" if discrete else "action",
+        "return" if scores else "action" if space == "box" else "logit",
         "negative_reward",
         ("random", "best_constant_action"),
         options,
     )
 
 
-def action_count(env: VectorAdapter) -> tuple[bool, int]:
-    """(discrete?, number of actions or dimensions) of an environment that PPO can act in."""
+def action_count(env: VectorAdapter) -> tuple[str, int]:
+    """(kind of action, number of scores or dimensions) of an environment that PPO can act in.
+
+    The kinds: `discrete`; `multi_discrete`, several choices at once, whose scores lie side by side; `box`.
+    """
     space: Any = env.action_space
-    if hasattr(space, "n"):
-        return True, int(space.n)
-    if getattr(space, "shape", None) is not None and len(space.shape) == 1 and hasattr(space, "low"):
-        return False, int(space.shape[0])
+    if isinstance(space, spaces.Discrete):
+        return "discrete", int(space.n)
+    if isinstance(space, (spaces.MultiDiscrete, spaces.MultiBinary)) and len(space.shape) == 1:
+        return "multi_discrete", sum(choices_of(space))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return "box", int(space.shape[0])
     raise DataError(
         f"the action space {space} is not supported.",
         where=f"environment '{env.env_id}'",
-        mend="use an environment with Discrete or one-dimensional Box actions",
+        mend="use an environment with Discrete, MultiDiscrete, MultiBinary or Box actions of one dimension",
     )
+
+
+def choices_of(space: spaces.Space[Any]) -> list[int]:
+    """Choices of each component of a MultiDiscrete action; a MultiBinary one is the case of two each."""
+    if isinstance(space, spaces.MultiDiscrete):
+        return [int(n) for n in space.nvec]
+    assert isinstance(space, spaces.MultiBinary)
+    return [2] * int(space.shape[0])
 
 
 def make_schema(fields: tuple[Field, ...], tasks: dict[str, Task]) -> Schema:

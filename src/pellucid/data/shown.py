@@ -26,7 +26,7 @@ class Shown:
 
     Args:
         fields: observations, name -> (n, width) float32.
-        action: (n,) integers for discrete actions, else (n, k) float32.
+        action: (n,) integers for discrete actions, (n, k) integers for several choices at once, else (n, k) float32.
     """
 
     fields: dict[str, npt.NDArray[np.float32]]
@@ -54,7 +54,8 @@ def read_shown(source: Source, fields: Sequence[Field], task: Task, action: str 
     has = _columns_of(source)
     single = {f.name for f in wanted if f.width == 1 or (f.unit == ONE_HOT and f.name in has)}
     columns = [n for f in wanted for n in ([f.name] if f.name in single else _numbered(f.name, f.width))]
-    count, discrete = int(task.options["actions"]), task.options["space"] == "discrete"
+    discrete, nvec = task.options["space"] == "discrete", task.options.get("nvec")
+    count = len(nvec) if nvec else int(task.options["actions"])
     done = [action] if discrete or count == 1 else _numbered(action, count)
     numeric = [Field(name) for name in (*columns, *([] if discrete else done))]
     rows = rows_from_frame(source, numeric)
@@ -70,7 +71,8 @@ def read_shown(source: Source, fields: Sequence[Field], task: Task, action: str 
         # Read as words: numbers and names of actions alike; an absent column is told by the reader above.
         rows_from_frame(source, [Field(action, "category")])
         return Shown(parts, _codes(label_column(source, action, "classify"), task, action, source))
-    return Shown(parts, np.stack([values[name] for name in done], axis=1).astype(np.float32))
+    said = np.stack([values[name] for name in done], axis=1)
+    return Shown(parts, said.astype(np.float32) if nvec is None else _chosen(said, nvec, done, source))
 
 
 def shown_from_feedback(payloads: Sequence[Mapping[str, Any]], fields: Sequence[Field], task: Task) -> Shown:
@@ -146,6 +148,20 @@ def _hot(number: npt.NDArray[np.float64], field: Field, source: Source) -> npt.N
             mend="give the state's number",
         )
     return np.eye(field.width, dtype=np.float32)[number.astype(np.int64)]
+
+
+def _chosen(
+    said: npt.NDArray[np.float64], nvec: Sequence[int], names: list[str], source: Source
+) -> npt.NDArray[np.int64]:
+    known = (said >= 0) & (said < np.asarray(nvec)) & (said == np.round(said))
+    if not known.all():
+        row, part = np.argwhere(~known)[0]
+        raise DataError(
+            f"'{names[part]}' is {said[row, part]:g} in row {row + 1}, which is no choice of it.",
+            where=_where(source),
+            mend=f"its choices are 0..{nvec[part] - 1}",
+        )
+    return said.astype(np.int64)
 
 
 def _codes(words: npt.NDArray[Any], task: Task, column: str, source: Source) -> npt.NDArray[np.int64]:

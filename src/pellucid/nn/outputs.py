@@ -116,19 +116,40 @@ def likeliest(scores: npt.NDArray[Any], parts: tuple[int, ...] = ()) -> npt.NDAr
 def centred(logits: Tensor, parts: tuple[int, ...] = ()) -> Tensor:
     """Logits (n, k) less their mean, component by component: a constant added to all of them means nothing."""
     if parts:
-        return torch.cat([part - part.mean(1, keepdim=True) for part in logits.split(parts, 1)], dim=1)
+        return torch.cat([part - part.mean(1, keepdim=True) for part in torch.split(logits, list(parts), dim=1)], dim=1)
     return logits - logits.mean(1, keepdim=True)
 
 
 SHARPNESS = 4.0  # of positions that are trained through a reward: they start wide and end near the whole ones
+HALF_BAND = 0.25  # so much that a band begins narrow, and every path trades
 
 
-def mean_position(task: Task, raw: Mapping[str, Tensor]) -> Tensor:
-    """Position in [-1, 1] that `rl.direct` trains, (n, 1): tanh, or the mean over equally spaced discrete positions."""
+def mean_position(raw: Mapping[str, Tensor]) -> Tensor:
+    """What `rl.direct` trains among discrete positions, (n, 1): their mean, equally spaced from -1 to 1."""
     z = SHARPNESS * raw["policy"]
-    if task.options["space"] != "discrete":
-        return torch.tanh(z)
     return torch.softmax(z, dim=1) @ torch.linspace(-1.0, 1.0, z.shape[1], dtype=z.dtype, device=z.device)[:, None]
+
+
+def holds_in_band(task: Task) -> bool:
+    """The policy is a band that is laid around the position held, which the network itself does not read."""
+    return task.options.get("algorithm") == "direct" and task.options["space"] == "box"
+
+
+def band(policy: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest position (..., 1) that are kept, from the head's middle and width (..., 2)."""
+    middle, half = policy[..., :1], HALF_BAND * softplus(policy[..., 1:])
+    return torch.tanh(SHARPNESS * (middle - half)), torch.tanh(SHARPNESS * (middle + half))
+
+
+def within(held: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """The least move into the band: inside it, a position is held."""
+    return torch.minimum(torch.maximum(held, lower), upper)
+
+
+def network_inputs(task: Task) -> tuple[str, ...]:
+    """The fields of a task that its network reads."""
+    banded = task.kind == "control" and holds_in_band(task)
+    return tuple(name for name in task.inputs if not (banded and name == "position"))
 
 
 class Control:
@@ -136,9 +157,10 @@ class Control:
     one, side by side; continuous: the mean action per dimension.
 
     By algorithm: of DQN, every action's Q and their maximum; of SAC, the action behind tanh, in the environment's
-    units, and the lesser critic's value of it; of direct, the position behind tanh. The value of PPO and direct is
-    learned in units of the returns (`value_scale`: their running deviation, or a multiple of one step's) and returned
-    in rewards.
+    units, and the lesser critic's value of it; of direct in a box, the held position moved into the band that the
+    network draws, and a value that is linear in the position (trained as lower, upper, intercept, slope). The value of
+    PPO and direct is learned in units of the returns (`value_scale`: their running deviation, or a multiple of one
+    step's) and returned in rewards.
     """
 
     def head_widths(self, task: Task) -> dict[str, int]:
@@ -147,9 +169,10 @@ class Control:
             return {"value": 1, "advantage": actions} if task.options.get("duelling") else {"q": actions}
         if algorithm == "sac":
             return {"policy": actions, "log_std": actions}
+        if holds_in_band(task):
+            return {"policy": 2, "value": 2}
         widths = {"policy": actions, "value": 1}
-        samples = algorithm != "direct" and task.options["space"] == "box"
-        return {**widths, "log_std": actions} if samples else widths
+        return {**widths, "log_std": actions} if task.options["space"] == "box" else widths
 
     def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
         algorithm = task.options.get("algorithm")
@@ -159,15 +182,19 @@ class Control:
         policy = raw["policy"]
         if algorithm == "sac":
             policy = torch.tanh(policy)
-        elif algorithm == "direct" and task.options["space"] != "discrete":
-            policy = mean_position(task, raw)
+        elif holds_in_band(task):
+            policy = torch.cat(band(policy), dim=1)
         elif task.options["space"] != "box":
             policy = centred(policy, choices(task))
         return torch.cat([policy, raw["value"]], dim=1)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
-        policy, value = z[:, :-1], z[:, -1:] * float(task.options.get("value_scale", 1.0))
-        if task.options.get("algorithm") in ("sac", "direct") and task.options["space"] != "discrete":
+        scale = float(task.options.get("value_scale", 1.0))
+        if holds_in_band(task):
+            held = blocks["position"]  # in its own units: a position is never scaled
+            return torch.cat([within(held, z[:, :1], z[:, 1:2]), (z[:, 2:3] + z[:, 3:] * held) * scale], dim=1)
+        policy, value = z[:, :-1], z[:, -1:] * scale
+        if task.options.get("algorithm") == "sac" and task.options["space"] != "discrete":
             low, high = (torch.tensor(task.options[side], dtype=z.dtype, device=z.device) for side in ("low", "high"))
             policy = low + (policy + 1.0) * (high - low) / 2.0
         return torch.cat([policy, value], dim=1)

@@ -47,7 +47,7 @@ def _ppo(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
 def _dqn(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
     s = spec.dqn
     if task.options["space"] != "discrete":
-        raise _unsuitable("dqn", env, "continuous", "sac or ppo")
+        raise _unsuitable("dqn", env, *_other(task))
     config = DQNConfig(
         Pace(s.replay.warmup, s.steps, s.updates),
         memory=s.replay.size,
@@ -69,8 +69,8 @@ def _dqn(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
 
 def _sac(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
     s = spec.sac
-    if task.options["space"] == "discrete":
-        raise _unsuitable("sac", env, "discrete", "dqn or ppo")
+    if task.options["space"] != "box":
+        raise _unsuitable("sac", env, *_other(task))
     if not all(math.isfinite(x) for x in (*task.options["low"], *task.options["high"])):
         raise _unsuitable("sac", env, "unbounded", "ppo")
     config = SACConfig(
@@ -99,6 +99,13 @@ def _bc(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed:
 def _direct(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
     s = spec.direct
     return Direct(task, env, encode, DirectConfig(s.paths, s.steps, s.discount, s.value_weight), seed=seed)
+
+
+def _other(task: Task) -> tuple[str, str]:
+    """(what an environment's actions are, which algorithms take them)."""
+    suited = {"discrete": "dqn or ppo", "box": "sac or ppo", "multi_discrete": "ppo or es"}
+    words = {"discrete": "discrete", "box": "continuous", "multi_discrete": "several discrete choices at once"}
+    return words[task.options["space"]], suited[task.options["space"]]
 
 
 def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) -> SpecError:

@@ -36,7 +36,9 @@ def log_prob_and_entropy(raw: dict[str, Tensor], action: Tensor, parts: tuple[in
         return log_p, (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(1)
     if not parts:
         return _of_one(raw["policy"], action)
-    each = [_of_one(z, a) for z, a in zip(raw["policy"].split(parts, 1), action.unbind(1), strict=True)]
+    each = [
+        _of_one(z, a) for z, a in zip(torch.split(raw["policy"], list(parts), dim=1), action.unbind(1), strict=True)
+    ]
     return torch.stack([log_p for log_p, _ in each]).sum(0), torch.stack([entropy for _, entropy in each]).sum(0)
 
 

@@ -26,6 +26,7 @@ from pellucid.core.random import derive, stream
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.network import Network
+from pellucid.nn.outputs import choices, likeliest
 from pellucid.nn.stacked import Stacked
 from pellucid.train.learner import Gradients, Loss, State
 
@@ -109,7 +110,7 @@ class ES:
     ) -> None:
         assert env.num_envs == config.population * config.episodes
         self.task, self.env, self.encode, self.config, self.seed = task, env, encode, config, seed
-        self.discrete = task.options["space"] == "discrete"
+        self.discrete, self.parts = task.options["space"] != "box", choices(task)
         self.generation = 0
         self.steps = 0  # of environments, all generations
 
@@ -166,8 +167,7 @@ class ES:
 
     def _act(self, policy: Array) -> npt.NDArray[Any]:
         if self.discrete:
-            best: npt.NDArray[Any] = policy.argmax(1)
-            return best
+            return likeliest(policy, self.parts)
         return np.clip(policy, self.task.options["low"], self.task.options["high"]).astype(np.float32)
 
     def loss(self, network: nn.Module, batch: ESBatch) -> Loss:

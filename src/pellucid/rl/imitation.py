@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from pellucid.core.errors import DataError
 from pellucid.core.random import derive, stream
@@ -30,8 +29,10 @@ from pellucid.data.shown import Shown
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.outputs import choices, likeliest
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
+from pellucid.rl.distributions import act, log_prob_and_entropy
 from pellucid.train.learner import Learner, Loss, State
 from pellucid.train.loop import Hooks, LoopConfig, Trainer
 
@@ -50,8 +51,8 @@ class ShownBatch(NamedTuple):
 
 def imitation_loss(task: Task, policy: Tensor, action: Tensor) -> Tensor:
     """Loss of each row, (n,): -log p(action), or the squared error in units of the action's half range."""
-    if task.options["space"] == "discrete":
-        return cross_entropy(policy, action.long(), reduction="none")
+    if task.options["space"] != "box":
+        return -log_prob_and_entropy({"policy": policy}, action, choices(task))[0]
     low, high = (np.asarray(task.options[end], dtype=np.float64) for end in ("low", "high"))
     half = np.where(np.isfinite(high - low), (high - low) / 2.0, 1.0)
     unit = torch.as_tensor(half, dtype=policy.dtype, device=policy.device)
@@ -218,8 +219,8 @@ class DAgger:
     def _mixed(
         self, policy: npt.NDArray[np.float32], obs: Observations, by_expert: npt.NDArray[np.bool_]
     ) -> npt.NDArray[Any]:
-        if self.task.options["space"] == "discrete":
-            action: npt.NDArray[Any] = policy.argmax(1)
+        if self.task.options["space"] != "box":
+            action: npt.NDArray[Any] = likeliest(policy, choices(self.task))
         else:
             action = np.clip(policy, self.task.options["low"], self.task.options["high"]).astype(np.float32)
         if by_expert.any():
@@ -263,8 +264,8 @@ def _loss(task: Task, network: nn.Module, batch: ShownBatch) -> Loss:
     policy = _actions(task, network, batch.blocks)
     each = imitation_loss(task, policy, batch.action)
     metrics = {}
-    if task.options["space"] == "discrete":
-        metrics["agreement"] = (policy.detach().argmax(1) == batch.action).float().mean()
+    if task.options["space"] != "box":
+        metrics["agreement"] = (act({"policy": policy.detach()}, None, choices(task)) == batch.action).float().mean()
     return Loss(each.mean(), metrics)
 
 

@@ -92,9 +92,9 @@ def _several(raw: dict[str, Array], action: npt.NDArray[Any], parts: tuple[int, 
     """Independent choices: log-probabilities and entropies add up, gradients stand side by side."""
     logits = np.split(raw["policy"], np.cumsum(parts)[:-1], axis=1)
     each = [_categorical({"policy": z}, a) for z, a in zip(logits, action.T, strict=True)]
-    log_prob, entropy = (np.sum([one[i] for one in each], axis=0) for i in (0, 1))
-    by_log_prob, by_entropy = (np.concatenate([one[i]["policy"] for one in each], axis=1) for i in (2, 3))
-    return log_prob, entropy, {"policy": by_log_prob}, {"policy": by_entropy}
+    log_prob, entropy, by_log_prob, by_entropy = zip(*each, strict=True)
+    beside = [{"policy": np.concatenate([one["policy"] for one in by], axis=1)} for by in (by_log_prob, by_entropy)]
+    return np.sum(log_prob, axis=0), np.sum(entropy, axis=0), *beside
 
 
 def _gaussian(raw: dict[str, Array], action: npt.NDArray[Any]) -> tuple[Array, Array, Any, Any]:

@@ -20,8 +20,10 @@ from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold, stratified_folds
 from pellucid.evidence.metrics import class_codes, is_constant
+from pellucid.nn.outputs import choices
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
+from pellucid.runs.exact import exact_returns, within
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import action_dimension, forecasts, on_rows, rollout, trades
 from pellucid.store.records import Entry
@@ -155,7 +157,7 @@ def _wealth(task: Task, got: Collected, answers: list[Answer]) -> dict[str, Any]
     }
 
 
-def judge_episodes(prob: Problem, program: NetworkProgram, task: Task) -> dict[str, Any]:
+def judge_episodes(prob: Problem, program: Program, task: Task) -> dict[str, Any]:
     """Evidence of a policy that was learned for an environment."""
     settings = prob.spec.evidence
     return judge_policy(
@@ -184,6 +186,8 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
     train, test = range(TRAINING_SEEDS, TRAINING_SEEDS + 20), range(HELD_OUT, HELD_OUT + episodes)
     if task.options["space"] == "discrete":
         context = RolloutContext.discrete(play, count, train, test, seed)
+    elif task.options["space"] == "multi_discrete":
+        context = RolloutContext.multi_discrete(play, choices(task), train, test, seed)
     else:
         low, high = np.asarray(task.options["low"]), np.asarray(task.options["high"])
         grid = [low + (high - low) * share for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
@@ -196,8 +200,13 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
         "lowest_return": float((-losses).min()),
         "mean_length": float(np.mean(lengths)),
         "held_out_seeds": f"{test.start}..{test.stop - 1}",
+        **exact_returns(program, task),
     }
-    return task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)
+    entry = task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)
+    if "optimum" in extra:
+        low, high = (-np.inf if bound is None else -bound for bound in (entry["high"], entry["low"]))
+        entry["extra"]["optimum_within"] = within(extra["optimum"], low, high)
+    return entry
 
 
 def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence.metrics import probabilities, row_losses
+from pellucid.nn.outputs import choices, likeliest
 from pellucid.runs.policies import POSITION, action_dimension, forecasts, greedy, replay_policy, rollout, trades
 
 HELD_OUT = 1_000_003  # first seed of held-out episodes, far from any training seed
@@ -67,6 +68,11 @@ def decisions(task: Task, outputs: npt.NDArray[Any], rows: Rows) -> npt.NDArray[
         names = task.options.get("action_names") or list(task.outputs[: action_dimension(task)])
         picked: npt.NDArray[np.str_] = np.asarray(names, dtype=np.str_)[outputs[:, : len(names)].argmax(1)]
         return picked
+    if task.kind == "control" and task.options.get("space") == "multi_discrete":
+        parts = choices(task)
+        chosen = likeliest(outputs[:, : sum(parts)], parts) + np.cumsum((0, *parts[:-1]))
+        words = np.asarray(task.options["action_names"], dtype=np.str_)[chosen]
+        return np.asarray([", ".join(row) for row in words], dtype=np.str_)
     return np.full(len(rows), "")
 
 
@@ -100,7 +106,8 @@ def _forecast(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
 
 def _episodes(program: Program, task: Task, episodes: int) -> pd.DataFrame:
     seeds = range(HELD_OUT, HELD_OUT + episodes)
-    found = rollout(task.options["env"], greedy(program, task), seeds, options=task.options.get("env_options"))
+    options, clock = task.options.get("env_options"), task.options.get("clock")
+    found = rollout(task.options["env"], greedy(program, task), seeds, options=options, clock=clock)
     return pd.DataFrame(
         {
             "key": [f"{task.options['env']}/seed={seed}" for seed in seeds],

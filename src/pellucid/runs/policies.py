@@ -15,6 +15,7 @@ from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import make as make_env
 from pellucid.evidence.finance import replay
+from pellucid.nn.outputs import choices, likeliest
 
 Floats = npt.NDArray[np.float64]
 POSITION = np.array([-1.0, 0.0, 1.0])  # of actions 0, 1, 2
@@ -107,6 +108,7 @@ def rollout(
     seeds: range,
     *,
     options: dict[str, Any] | None = None,
+    clock: str | None = None,
     keep: int = 256,
     limit: int = 100_000,
 ) -> Rollout:
@@ -116,6 +118,7 @@ def rollout(
         env_id: Gymnasium id.
         choose: (observations as dict of arrays (n, w), step) -> actions (n,) or (n, k).
         seeds: one environment each; held-out seeds are far from those of training.
+        clock: name under which `choose` is told the steps so far beside each observation, if it is.
         keep: visited states kept (evenly spread over the steps of the first environments).
         limit: steps after which unfinished episodes are cut.
     """
@@ -128,6 +131,8 @@ def rollout(
         kept: list[tuple[str, dict[str, Any]]] = []
         watched = min(n, 8)
         for t in range(limit):
+            if clock is not None:
+                obs = {**obs, clock: np.full((n, 1), t, dtype=np.float32)}
             for i in np.flatnonzero(running[:watched]):
                 kept.append((f"{env_id}/seed={seeds[i]}/step={t}", {k: v[i] for k, v in obs.items()}))
             step = env.step(choose(obs, t))
@@ -181,8 +186,8 @@ def greedy(program: Program, task: Task) -> Any:
         rows = Rows(np.full(n, ""), named(obs))
         with torch.no_grad():
             outputs = program(program.encode(rows), task.name)[:, :actions]
-        if task.options["space"] == "discrete":
-            return outputs.argmax(1).cpu().numpy()
+        if task.options["space"] != "box":
+            return likeliest(outputs.cpu().numpy(), choices(task))
         low, high = task.options["low"], task.options["high"]
         return np.clip(outputs.cpu().numpy(), low, high).astype(np.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.core.errors import DataError
+from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
 from pellucid.evidence.intervals import Floats
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 Role = Literal["naive", "model"]
+
+MOST = 64  # constant actions that are tried in an environment
 
 FLOOR = 1e-10  # least mean squared log-return that a logarithm is taken of: a daily move of 0.001 %
 
@@ -154,6 +158,22 @@ class RolloutContext:
             return generator.integers(0, actions, size=count)
 
         return cls(rollout, list(range(actions)), sample, train_seeds, test_seeds, seed)
+
+    @classmethod
+    def multi_discrete(
+        cls, rollout: Rollout, nvec: Sequence[int], train_seeds: Sequence[int], test_seeds: Sequence[int], seed: int = 0
+    ) -> RolloutContext:
+        """For `MultiDiscrete(nvec)`: every combination is tried as a constant, or `MOST` drawn ones of more."""
+        sizes, count = tuple(int(n) for n in nvec), math.prod(int(n) for n in nvec)
+        if count > MOST:
+            drawn = stream(seed, "evidence/constant_actions").integers(0, sizes, size=(MOST, len(sizes)))
+            return cls(rollout, list(np.unique(drawn, axis=0)), _several(sizes), train_seeds, test_seeds, seed)
+        constants = [np.asarray(np.unravel_index(i, sizes)) for i in range(count)]
+        return cls(rollout, constants, _several(sizes), train_seeds, test_seeds, seed)
+
+
+def _several(sizes: tuple[int, ...]) -> Callable[[np.random.Generator, int], npt.NDArray[np.int64]]:
+    return lambda generator, count: generator.integers(0, sizes, size=(count, len(sizes)))
 
 
 Context = PriceContext | TableContext | RolloutContext
