@@ -16,7 +16,7 @@ from pellucid.data.planted import simulate
 from pellucid.data.prices import windows
 from pellucid.envs.planted_trading import PlantedTradingVectorEnv
 from pellucid.envs.trading import StockTradingEnv
-from pellucid.nn.outputs import mean_position
+from pellucid.nn.outputs import band, mean_position, network_inputs, within
 from pellucid.rl.direct import Direct, DirectBatch
 from pellucid.spec.loader import spec_from
 
@@ -66,7 +66,7 @@ def test_the_loss_is_minus_the_reward_of_the_market() -> None:
     assert float(found.metrics["turnover"]) == pytest.approx(np.mean(moved), rel=1e-5)
     rest = float(found.value.detach()) + np.mean(rewards) / learner.unit
     assert rest == pytest.approx(0.5 * float(found.metrics["value_loss"]), rel=1e-3, abs=1e-6)
-    assert np.mean(moved) > 0.1
+    assert np.mean(moved) > 0.01
 
 
 def test_its_gradient_is_that_of_finite_differences() -> None:
@@ -102,15 +102,44 @@ def test_the_value_is_fitted_to_discounted_rewards() -> None:
     assert learner.value_scale == pytest.approx(100 * learner.unit)
 
 
-def test_positions() -> None:
-    made = assembly(actions="box")
-    three = assembly(actions="discrete")
-    box, discrete = made.program.tasks["trade"], three.program.tasks["trade"]
-    raw = {"policy": torch.tensor([[0.1], [-5.0]])}
-    assert mean_position(box, raw)[:, 0].tolist() == pytest.approx([np.tanh(0.4), -1.0])
+def test_positions_among_short_out_and_long() -> None:
+    made = assembly(actions="discrete")
     raw = {"policy": torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 9.0]])}
-    assert mean_position(discrete, raw)[:, 0].tolist() == pytest.approx([0.0, 1.0])
-    assert made.program.network.architecture["heads"]["trade"] == {"policy": 1, "value": 1}
+    assert mean_position(raw)[:, 0].tolist() == pytest.approx([0.0, 1.0])
+    assert made.program.network.architecture["heads"]["trade"] == {"policy": 3, "value": 1}
+
+
+def test_a_position_is_moved_into_the_band_and_no_further() -> None:
+    made = assembly(actions="box")
+    task, network = made.program.tasks["trade"], made.program.network
+    assert network_inputs(task) == ("x",)
+    assert task.inputs == ("x", "position")
+    assert network.architecture["inputs"] == {"trade": ["x"]}
+    with torch.no_grad():  # whatever is seen: middle 0.1, so much width that the edges are -0.15 and 0.35
+        network.heads["_trade"]["policy"].weight.zero_()
+        network.heads["_trade"]["policy"].bias.copy_(torch.tensor([0.1, np.log(np.e - 1.0)]))
+        network.heads["_trade"]["value"].weight.zero_()
+        network.heads["_trade"]["value"].bias.copy_(torch.tensor([0.5, -2.0]))
+    held = np.array([-1.0, -0.2, 0.0, 0.9, 1.0])
+    rows = Rows(np.full(5, ""), {"x": np.zeros((5, 1), np.float32), "position": held.astype(np.float32)[:, None]})
+    out = made.program(made.program.encode(rows), "trade").numpy()
+    lower, upper = np.tanh(4 * -0.15), np.tanh(4 * 0.35)
+    assert out[:, 0] == pytest.approx(np.clip(held, lower, upper), abs=1e-6)
+    assert lower < -0.2
+    assert out[:, 1] == pytest.approx(0.5 - 2.0 * held, abs=1e-6)
+
+
+def test_a_band_is_never_empty_and_only_the_edge_that_moved_it_learns() -> None:
+    raw = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0)) * 0.5
+    raw.requires_grad_(True)
+    lower, upper = band(raw)
+    assert bool((lower <= upper).all())
+    assert bool((lower.abs() <= 1.0).all() & (upper.abs() <= 1.0).all())
+    held = torch.zeros(1000, 1)
+    moved = (lower > held) | (upper < held)
+    within(held, lower, upper).sum().backward()
+    assert raw.grad is not None
+    assert torch.equal(raw.grad.abs().sum(1) > 0.0, moved[:, 0])
 
 
 def test_stretches_of_a_tape_earn_what_the_environment_pays() -> None:

@@ -24,6 +24,7 @@ from pellucid.envs.vectorise import make as make_env
 from pellucid.multitask import ALL as COMBINES
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.outputs import network_inputs
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import ELEMENTWISE, Flat
 from pellucid.optim import build as build_optimiser
@@ -54,9 +55,16 @@ class Assembly:
 
     def finish(self) -> NetworkProgram:
         """The trained program; a value head's unit is known only now."""
+        network = averaged(self.program.network, self.trainer.optimiser)
+        return self._program(network.cpu())  # evidence, explanation and storage are on the CPU
+
+    def snapshot(self) -> NetworkProgram:
+        """What `finish` would give now, as a copy: training goes on as if nobody had asked."""
+        copy = deepcopy(averaged(self.program.network, self.trainer.optimiser))
+        return self._program(copy.cpu().eval())
+
+    def _program(self, network: Network) -> NetworkProgram:
         program = self.program
-        network = averaged(program.network, self.trainer.optimiser)
-        network.cpu()  # evidence, explanation and storage are on the CPU
         tasks = dict(program.tasks)
         for learner in self.learners:
             scale = getattr(learner, "value_scale", None)
@@ -123,9 +131,10 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         if any(f.name == "position" for f in fields):
             encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
     normalise = tuple(f.name for f in fields) if rows is None and _normalises(spec) else ()
+    inputs = {t.name: network_inputs(t) for t in tasks.values()}
     network = Network(
-        {f.name: encoding.scales[f.name].columns for f in fields},
-        {t.name: t.inputs for t in tasks.values()},
+        {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in read for read in inputs.values())},
+        inputs,
         {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()},
         width=spec.network.width,
         depth=spec.network.depth,

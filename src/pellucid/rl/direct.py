@@ -1,16 +1,26 @@
 """Direct: backpropagation through the reward of a market that does not answer (Moody & Saffell 2001).
 
-Read from top to bottom: draw paths of what is observed and earned, walk along them with positions that are a smooth
-function of the network, and differentiate the reward itself:
+Read from top to bottom: draw paths of what is observed and earned, walk along them with positions that are a function
+of the network, and differentiate the reward itself:
 
     p_t = f(x_t, p_{t-1}),      loss = -mean over paths and steps of  p_t r_{t+1} - cost |p_t - p_{t-1}|
 
 No sampling of actions and no critic in the policy's gradient: prices are the same whatever is held, so the path
 derivative is exact. It needs an environment that can `draw` paths (PlantedTrading, StockTrading).
 
-Continuous positions are the tanh of the head and act as they were trained; among short, out and long the trained
-position is the mean under a softmax, and the program acts by the likeliest. The value is fitted beside to the
-discounted rewards of the same walk; the policy does not read it.
+Continuous positions: the network draws a band, and what is held is moved into it, no further than needed,
+
+    p_t = clip(p_{t-1}, lower(x_t), upper(x_t)),
+
+the form that the best policy under proportional costs has (Davis & Norman 1990; de Lataillade et al. 2012). The
+program acts as it was trained. A level u of the position (is p above u?) is itself a policy that holds between two
+edges, and the reward is the mean over the levels: so a band with soft edges costs only in the square of their width,
+where a smooth function of the held position pays for its smoothness at every step.
+
+Among short, out and long the trained position is the mean under a softmax, and the program acts by the likeliest.
+
+The value is fitted beside to the discounted rewards of the same walk; the policy does not read it. In a band it is
+linear in the position.
 """
 
 from __future__ import annotations
@@ -29,7 +39,7 @@ from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.network import Network
-from pellucid.nn.outputs import mean_position
+from pellucid.nn.outputs import band, holds_in_band, mean_position, within
 from pellucid.train.learner import Loss, State
 
 PROBE = 4096  # returns by which their scale is measured
@@ -130,21 +140,11 @@ class Direct:
         )
 
     def loss(self, network: nn.Module, batch: DirectBatch) -> Loss:
-        cost, steps = self._game.cost / self.unit, batch.following.shape[1]
-        held, rewards, values, trades = batch.start, [], [], []
-        for t in range(steps + 1):
-            now = {name: block[:, t] for name, block in batch.blocks.items()}
-            raw = network({**now, "position": held}, self.task.name)
-            values.append(raw["value"][:, 0])
-            if t == steps:
-                break  # the last value is only looked at
-            position = mean_position(self.task, raw)
-            trades.append((position - held).abs()[:, 0])
-            rewards.append(position[:, 0] * batch.following[:, t] - cost * trades[-1])
-            held = position
-        reward, traded = torch.stack(rewards, 1), torch.stack(trades, 1)
-        value = torch.stack(values[:-1], 1)
-        error = (value - self._to_go(reward.detach(), values[-1].detach())).square().mean()
+        cost = self._game.cost / self.unit
+        held, values = (self._banded if holds_in_band(self.task) else self._soft)(network, batch)
+        traded = held.diff(dim=1).abs()
+        reward = held[:, 1:] * batch.following - cost * traded
+        error = (values[:, :-1] - self._to_go(reward.detach(), values[:, -1].detach())).square().mean()
         total = -reward.mean() + self.config.value_weight * error
         metrics = {
             "reward": reward.detach().mean() * self.unit,
@@ -152,6 +152,34 @@ class Direct:
             "value_loss": error.detach(),
         }
         return Loss(total, metrics)
+
+    def _banded(self, network: nn.Module, batch: DirectBatch) -> tuple[Tensor, Tensor]:
+        """Positions held before and after every step, and values, (n, steps + 1) each.
+
+        The band does not depend on what is held: all steps in one pass of the network.
+        """
+        shape = (len(batch.following), batch.following.shape[1] + 1)
+        raw = network({name: block.flatten(0, 1) for name, block in batch.blocks.items()}, self.task.name)
+        lower, upper = (edge.view(shape).unbind(1) for edge in band(raw["policy"]))
+        held = [batch.start[:, 0]]
+        for low, high in zip(lower[:-1], upper[:-1], strict=True):
+            held.append(within(held[-1], low, high))
+        positions = torch.stack(held, 1)
+        intercept, slope = raw["value"].view(*shape, 2).unbind(2)
+        return positions, intercept + slope * positions.detach()
+
+    def _soft(self, network: nn.Module, batch: DirectBatch) -> tuple[Tensor, Tensor]:
+        """The same for a policy that reads the position: step by step."""
+        n, steps = batch.following.shape
+        held = [batch.start]
+        for t in range(steps):
+            now = {name: block[:, t] for name, block in batch.blocks.items()}
+            held.append(mean_position(network({**now, "position": held[-1]}, self.task.name)))
+        positions = torch.cat(held, 1)
+        seen = {name: block.flatten(0, 1) for name, block in batch.blocks.items()}
+        # Looked at again, so that the value's error does not pull at the positions.
+        raw = network({**seen, "position": positions.detach().reshape(-1, 1)}, self.task.name)
+        return positions, raw["value"].view(n, steps + 1)
 
     def _to_go(self, reward: Tensor, last: Tensor) -> Tensor:
         """Discounted rewards to go (n, steps) in the value head's units, bootstrapped from the value at the end."""
