@@ -19,12 +19,11 @@ from pellucid.core.schema import Schema
 from pellucid.data.tables import rows_from_frame
 from pellucid.explain import Explanation, attribute
 from pellucid.nn.foreign import wrap as wrap_model
-from pellucid.nn.program import NetworkProgram
 from pellucid.report.progress import Progress
 from pellucid.review.diff import EXIT_CODES, DiffConfig
 from pellucid.review.diff import diff as diff_sides
 from pellucid.review.sides import touched_keys
-from pellucid.runs.artefact import id_column, load_program
+from pellucid.runs.artefact import Learned, id_column, load_program
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import data_rows
 from pellucid.runs.explaining import explain as explain_rows
@@ -58,7 +57,7 @@ class LearnedProgram:
     def __init__(self, store: Store, ref: str) -> None:
         self.store = store
         self.entry: Entry = store.resolve(ref)
-        self._program: NetworkProgram | None = None
+        self._program: Learned | None = None
 
     def __repr__(self) -> str:
         return f"<LearnedProgram {self.ref}: {', '.join(self.program.tasks)}>"
@@ -72,7 +71,7 @@ class LearnedProgram:
         return self.entry.name
 
     @property
-    def program(self) -> NetworkProgram:
+    def program(self) -> Learned:
         """The program itself, read and verified once."""
         if self._program is None:
             self._program = load_program(self.store, self.entry)
@@ -284,6 +283,7 @@ def fit(
     data: Any = None,
     target: str | None = None,
     env: str | None = None,
+    algorithm: str | None = None,
     name: str | None = None,
     store: str | Path | Store = STORE,
     overrides: Sequence[str] = (),
@@ -298,6 +298,7 @@ def fit(
         data: a DataFrame, or the path of a CSV or Parquet file; beside a spec, it replaces the spec's own source.
         target: the column to predict.
         env: a Gymnasium id.
+        algorithm: how a policy is learned there; by default what was tuned for the environment, else PPO.
         name: of the program; guessed from the file or the environment.
         store: the folder of the store.
         overrides: "train.updates=100" each, over the spec.
@@ -306,7 +307,7 @@ def fit(
     Returns:
         The first version, or a candidate (a `Revision`) when the program has versions already.
     """
-    chosen, source = chosen_spec(spec, data, target, env, name, tuple(overrides))
+    chosen, source = chosen_spec(spec, data, target, env, name, tuple(overrides), algorithm)
     opened = store if isinstance(store, Store) else Store(store)
     reporter = _reporter(progress)
     with reporter:
@@ -321,10 +322,16 @@ def chosen_spec(
     env: str | None,
     name: str | None,
     overrides: tuple[str, ...],
-    algorithm: str = "ppo",
+    algorithm: str | None = None,
 ) -> tuple[Spec, Any]:
     """(spec, replacement of its source) from what the user gave."""
     _one_beginning(spec, data, target, env)
+    if algorithm is not None and env is None:
+        raise SpecError(
+            f"algorithm '{algorithm}' would not be used.",
+            where="fit",
+            mend="it goes with an env; in a spec it stands with its task: --set tasks.NAME.algorithm=...",
+        )
     if spec is not None:
         found = spec.replace(overrides=overrides) if isinstance(spec, Spec) else read_spec(spec, overrides)
         found = found if name is None else found.replace({"name": name})

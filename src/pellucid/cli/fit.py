@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from pellucid.cli.common import add_quiet, add_store, dump, open_store, reporting, show, then
+from pellucid.spec.crosscheck import TABULAR
 
 EXAMPLE = """\
 example:
@@ -13,10 +14,13 @@ example:
   pellucid fit examples/stocks.yaml --set train.updates=300 --set seed=1
   pellucid fit --data loans.csv --target default
   pellucid fit --env CartPole-v1
+  pellucid fit --env LunarLander-v3 --algorithm ppo
+  pellucid fit --env FrozenLake-v1 --algorithm value_iteration
   pellucid fit examples/stocks.yaml --resume        after Ctrl-C or a crash: the same weights, bit by bit"""
 
 
-ALGORITHMS = ("ppo", "dqn", "sac", "es")  # `bc` and `direct` need a spec: demonstrations, or a market
+# `bc` and `direct` need a spec: demonstrations, or a market
+ALGORITHMS = ("ppo", "dqn", "sac", "es", *TABULAR)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="a CSV or Parquet file (beside a spec: instead of its source)")
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
     parser.add_argument("--env", metavar="ID", help="a Gymnasium environment, e.g. CartPole-v1")
-    parser.add_argument("--algorithm", choices=ALGORITHMS, default="ppo", help="how a policy is learned (ppo)")
+    parser.add_argument(
+        "--algorithm", choices=ALGORITHMS, help="how a policy is learned (default: what was tuned for --env, else ppo)"
+    )
     parser.add_argument("--name", help="name of the program")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fit")
@@ -38,10 +44,13 @@ def run(args: argparse.Namespace) -> int:
     from pellucid.handle import LearnedProgram, chosen_spec
     from pellucid.report.terminal import evidence_view
     from pellucid.runs.fit import fit
+    from pellucid.spec.tuned import tuned
 
     spec, source = chosen_spec(args.spec, args.data, args.target, args.env, args.name, tuple(args.set), args.algorithm)
     store = open_store(args, create=True)
     with reporting(args.quiet) as reporter:
+        if args.env and (found := tuned(args.env, args.algorithm)):
+            reporter.note(f"{found[0]} with the settings tuned for {args.env}")
         done = fit(spec, store, source=source, resume=args.resume, because=args.because, reporter=reporter)
     evidence = LearnedProgram(store, done.ref).evidence  # with the trials and looks so far
     if args.json:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from pellucid.core.errors import PellucidError, SpecError, nearest
+from pellucid.core.errors import PellucidError, SpecError, nearest, require
 from pellucid.envs import ALL, register
 from pellucid.envs.names import env_id_of
 
 AnyEnv = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
+# Where Gymnasium keeps environments that need more than itself -> (our extra, what must be importable).
+EXTRAS = {
+    "gymnasium.envs.box2d": ("box2d", ("Box2D", "pygame")),
+    "gymnasium.envs.mujoco": ("mujoco", ("mujoco", "imageio")),
+}
 Source = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | Callable[..., Any]
 
 
@@ -75,6 +81,7 @@ def make_vector(
 
 def _from_id(env_id: str, num_envs: int, kwargs: dict[str, Any], own_seeds: bool) -> VectorEnv[Any, Any, Any]:
     spec = find_spec(env_id)
+    _require_extra(spec)
     native = spec.vector_entry_point is not None and not spec.additional_wrappers
     if own_seeds and spec.id not in ALL:  # others' batches draw all beginnings from one generator
         native = False
@@ -85,6 +92,23 @@ def _from_id(env_id: str, num_envs: int, kwargs: dict[str, Any], own_seeds: bool
         gymnasium.make_vec, {"id": spec.id, "num_envs": num_envs, **options, **kwargs}, env_id
     )
     return made
+
+
+def _require_extra(spec: gymnasium.envs.registration.EnvSpec) -> None:
+    """Raise `MissingExtra` when one of Gymnasium's own environments lacks its engine."""
+    for place, (extra, modules) in EXTRAS.items():
+        if isinstance(spec.entry_point, str) and spec.entry_point.startswith(place):
+            for module in modules:
+                require(module, extra=extra, purpose=f"environment '{spec.id}'")
+            if extra == "mujoco":
+                _mujoco_to_log()
+
+
+def _mujoco_to_log() -> None:
+    """MuJoCo's warnings go to the log `mujoco`; else it prints them and leaves a file in the working directory."""
+    import mujoco
+
+    mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)
 
 
 def _from_made(env: AnyEnv, num_envs: int) -> VectorEnv[Any, Any, Any]:

@@ -5,30 +5,26 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pellucid.spec.crosscheck import TABULAR
 from pellucid.spec.loader import spec_from
 from pellucid.spec.model import Spec
+from pellucid.spec.tuned import LINEAR, SMALL, Settings, tuned
 
 # Chosen on wine, digits and diabetes (seed 11) by cross-validated loss; the examples report other tables and seeds.
 TABLE: dict[str, Any] = {
     "network": {"width": 128, "depth": 3, "activation": "silu"},
     "train": {"updates": 300, "noise": 0.5, "lr": 1e-3, "weight_decay": 0.3, "schedule": "cosine", "warmup": 0.05},
 }
-ENVIRONMENT: dict[str, Any] = {
-    "network": {"width": 64, "depth": 2, "activation": "tanh"},
-    "train": {"updates": 3000, "lr": 3e-3, "schedule": "linear", "weight_decay": 0.0, "clip": 0.5},
-}
-PPO: dict[str, Any] = {"num_envs": 64, "steps": 32, "discount": 0.98, "gae_lambda": 0.8, "entropy": 0.0}
 
-
-# What differs for one environment. A running normaliser moves under CartPole's policy as its range widens, which cost
-# 2 of 4 tuning seeds their solution; its raw observations are well scaled as they are.
-BY_ENVIRONMENT: dict[str, dict[str, Any]] = {"CartPole-v1": {"normalise_observations": False}}
-
-
-# Settings of the other algorithms; their pages in docs/reference say on which seeds they were chosen.
-BY_ALGORITHM: dict[str, dict[str, Any]] = {
-    "dqn": {
-        "section": {
+# For environments that nobody tuned; their pages in docs/reference say on which seeds they were chosen.
+BY_ALGORITHM: dict[str, Settings] = {
+    "ppo": Settings(
+        {"num_envs": 64, "steps": 32, "discount": 0.98, "gae_lambda": 0.8, "entropy": 0.0},
+        SMALL,
+        {"updates": 3000, "lr": 3e-3, **LINEAR},
+    ),
+    "dqn": Settings(
+        {
             "num_envs": 8,
             "steps": 16,
             "updates": 64,
@@ -37,19 +33,20 @@ BY_ALGORITHM: dict[str, dict[str, Any]] = {
             "replay": {"n_step": 20},
             "target": {"every": 100},
         },
-        "network": {"width": 256, "depth": 2, "activation": "relu"},
-        "train": {"updates": 12000, "optimiser": "adam", "lr": 5e-4, "schedule": "linear", "clip": 10.0},
-    },
-    "sac": {
-        "section": {"num_envs": 4},
-        "network": {"width": 64, "depth": 2, "activation": "relu"},
-        "train": {"updates": 8000, "optimiser": "adam", "lr": 5e-4, "clip": None},
-    },
-    "es": {
-        "section": {},
-        "network": {"width": 32, "depth": 2, "activation": "tanh"},
-        "train": {"updates": 30, "optimiser": "adam", "lr": 0.1, "schedule": "linear", "clip": None},
-    },
+        {"width": 256, "depth": 2, "activation": "relu"},
+        {"updates": 12000, "optimiser": "adam", "lr": 5e-4, "schedule": "linear", "weight_decay": 0.0, "clip": 10.0},
+    ),
+    "sac": Settings(
+        {"num_envs": 4},
+        {"width": 64, "depth": 2, "activation": "relu"},
+        {"updates": 8000, "optimiser": "adam", "lr": 5e-4, "weight_decay": 0.0, "clip": None},
+    ),
+    "es": Settings(
+        {},
+        {"width": 32, "depth": 2, "activation": "tanh"},
+        {"updates": 30, "optimiser": "adam", "lr": 0.1, "schedule": "linear", "weight_decay": 0.0, "clip": None},
+    ),
+    **{name: Settings({}, {}, {}) for name in TABULAR},  # no network
 }
 
 
@@ -66,16 +63,22 @@ def table_spec(source: str, target: str, *, name: str | None = None, overrides: 
     return spec_from(raw, where="--data/--target", overrides=overrides)
 
 
-def env_spec(env: str, *, name: str | None = None, algorithm: str = "ppo", overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of `pellucid fit --env CartPole-v1 [--algorithm dqn]`."""
-    common = ENVIRONMENT
-    section: dict[str, Any] = {**PPO, **BY_ENVIRONMENT.get(env, {})} if algorithm == "ppo" else {}
-    if algorithm in BY_ALGORITHM:
-        preset = BY_ALGORITHM[algorithm]
-        section = preset["section"]
-        common = {"network": preset["network"], "train": {"weight_decay": 0.0, **preset["train"]}}
-    task = {"kind": "control", "env": env, "algorithm": algorithm, algorithm: section}
-    raw = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}, **common}
+def env_spec(
+    env: str, *, name: str | None = None, algorithm: str | None = None, overrides: tuple[str, ...] = ()
+) -> Spec:
+    """The spec of `pellucid fit --env CartPole-v1 [--algorithm dqn]`.
+
+    Args:
+        env: a Gymnasium id.
+        name: of the program; guessed from the environment.
+        algorithm: None for the one that was tuned for this environment, else PPO.
+        overrides: `a.b=v` as after `--set`.
+    """
+    chosen, settings = tuned(env, algorithm) or (algorithm or "ppo", None)
+    settings = settings or BY_ALGORITHM[chosen]
+    task = {"kind": "control", "env": env, "algorithm": chosen, chosen: settings.section}
+    raw: dict[str, Any] = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}}
+    raw |= {"network": settings.network, "train": settings.train}
     if env.rsplit("/", 1)[-1].startswith("Stock"):  # walks along prices: without others, those that it has itself
         raw["data"] = {"kind": "prices", "source": "planted"}
     return spec_from(raw, where="--env", overrides=overrides)
