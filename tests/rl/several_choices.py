@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -14,10 +14,10 @@ LENGTH = 20
 
 class Dials(gymnasium.Env):
     """Three dials are to be set: the first to the shown number, the second to its double modulo 4, the third to whether
-    it is even. A dial that is right earns 1, so the optimum is 3 a step; the best that never looks earns 1/3 + 1/2 + 2/3
-    on average, or 1.5 (the double modulo 4 of 0, 1, 2 is 0, 2, 0)."""
+    it is even. A dial that is right earns 1, so the optimum is 3 a step; what never looks earns at most 1/3 + 2/3 + 2/3
+    on average (the double modulo 4 of 0, 1, 2 is 0, 2, 0)."""
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(self, binary: bool = False) -> None:
         self.observation_space = spaces.Discrete(3)
@@ -51,3 +51,6 @@ def register() -> None:
     for name, binary in ((NAME, False), ("Switches-v0", True)):
         if name not in gymnasium.registry:
             gymnasium.register(name, Dials, kwargs={"binary": binary})
+
+
+register()

@@ -30,11 +30,6 @@ from pellucid.spec.loader import spec_from
 PARTS = (3, 4, 2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _registered() -> None:
-    several_choices.register()
-
-
 def task_of(parts: tuple[int, ...] = PARTS) -> Task:
     names = tuple(f"action_{i}={j}" for i, n in enumerate(parts) for j in range(n))
     options = {"space": "multi_discrete", "actions": sum(parts), "nvec": list(parts), "action_names": list(names)}

@@ -130,7 +130,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         encoding = Encoding.fit((f for f in fields if f.name in rows.fields), rows)
         if any(f.name == "position" for f in fields):
             encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
-    normalise = tuple(f.name for f in fields) if rows is None and _normalises(spec) else ()
+    normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
     inputs = {t.name: network_inputs(t) for t in tasks.values()}
     network = Network(
         {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in read for read in inputs.values())},
@@ -141,6 +141,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         activation=spec.network.activation,
         normalise=normalise,
         critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
+        images={f.name: f.shape for f in fields if f.kind == "image"},
         seed=seed,
     ).to(spec.train.device)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
@@ -211,7 +212,7 @@ def _trainer(
     train = spec.train
     parameters = dict(network.named_parameters())
     # Several learners may sit updates out one by one; then every tensor needs a gradient of its own, or none.
-    flat = Flat(parameters) if train.optimiser in ELEMENTWISE and len(learners) == 1 else None
+    flat = Flat(parameters, decay=bool(train.weight_decay)) if train.optimiser in ELEMENTWISE and len(learners) == 1 else None
     trained = parameters if flat is None else flat.halves
     optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
     trainer = Trainer(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.random import derive
+from pellucid.nn.conv import ImageEncoder
 from pellucid.nn.critic import SoftCritic
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
@@ -80,6 +81,7 @@ class Network(nn.Module):
         width, depth: units and layers of the trunk (depth counts the layers after the encoders).
         normalise: fields that get a running normaliser.
         critics: task -> dimensions of its action, for tasks whose value comes from twin critics (SAC).
+        images: field -> (height, width, channels), for fields that are read by convolutions and never normalised.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Network(nn.Module):
         activation: str = "relu",
         normalise: Sequence[str] = (),
         critics: Mapping[str, int] | None = None,
+        images: Mapping[str, Sequence[int]] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -105,11 +108,15 @@ class Network(nn.Module):
             "activation": activation,
             "normalise": list(normalise),
             "critics": dict(critics or {}),
+            "images": {field: list(shape) for field, shape in (images or {}).items()},
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
-        self.encoders = nn.ModuleDict(
-            {safe(f): FieldEncoder(w, width, normalise=f in normalise) for f, w in widths.items()}
-        )
+        self.encoders = nn.ModuleDict()
+        for field, columns in widths.items():
+            if images and field in images:
+                self.encoders[safe(field)] = ImageEncoder(images[field], width)
+            else:
+                self.encoders[safe(field)] = FieldEncoder(columns, width, normalise=field in normalise)
         self.bias = nn.Parameter(torch.zeros(width))
         act = ACTIVATIONS[activation]
         layers: list[nn.Module] = [act()]
@@ -134,10 +141,10 @@ class Network(nn.Module):
         """
         shrink = 1.0 / math.sqrt(max(1, len(self.encoders)))
         for i, (name, module) in enumerate(self.named_modules()):
-            if not isinstance(module, nn.Linear):
+            if not isinstance(module, (nn.Linear, nn.Conv2d)):
                 continue
             gain = math.sqrt(2.0)
-            if name.startswith("encoders."):
+            if name.startswith("encoders.") and isinstance(module, nn.Linear):
                 gain *= shrink
             elif name.startswith("heads."):
                 gain = 1.0 if name.endswith(".value") else 0.01
@@ -174,7 +181,7 @@ class Network(nn.Module):
         parts = []
         for field in self.inputs[task]:
             encoder = self.encoders[safe(field)]
-            assert isinstance(encoder, FieldEncoder)
+            assert isinstance(encoder, (FieldEncoder, ImageEncoder))
             parts.append(encoder.normalised(blocks[field]))
         return torch.cat(parts, dim=1)
 
@@ -192,5 +199,5 @@ class Network(nn.Module):
         """Update the running normalisers from a batch of blocks."""
         for field, block in blocks.items():
             encoder = self.encoders[safe(field)]
-            assert isinstance(encoder, FieldEncoder)
+            assert isinstance(encoder, (FieldEncoder, ImageEncoder))
             encoder.observe(block)

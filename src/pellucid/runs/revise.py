@@ -29,7 +29,7 @@ from pellucid.nn.network import safe
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
-from pellucid.runs.artefact import FORMAT, load_program, load_rows, load_spec, provenance
+from pellucid.runs.artefact import FORMAT, load_network, load_rows, load_spec, provenance
 from pellucid.runs.fit import describe_rows, keep_version
 from pellucid.runs.measure import FieldEffect, compare_fixed, field_effect, held_fixed, typical_block
 from pellucid.runs.outputs import outputs_table
@@ -144,7 +144,7 @@ def _revise(
     reporter: Reporter,
 ) -> Revised:
     spec = load_spec(store, entry)
-    base = load_program(store, entry)
+    base = load_network(store, entry, what="revise")
     ground = _ground(store, entry, spec, base, source)
     fields = sorted({str(r.payload["field"]) for r in records})
     tasks = [t for t in base.tasks.values() if any(f in t.inputs for f in fields)]
@@ -260,7 +260,7 @@ def _train(
     reporter: Reporter,
 ) -> tuple[NetworkProgram, Delta]:
     """Train one delta on a fresh copy of the base; with `resample=False` it is the control."""
-    program = load_program(store, entry)
+    program = load_network(store, entry, what="revise")
     seed = derive(load_spec(store, entry).seed, "revise")
     learners = []
     for task in tasks:
@@ -329,12 +329,14 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
 
 def _room(program: NetworkProgram, fields: Sequence[str], delta: Delta) -> list[str]:
     """Says what share would let the delta cancel every forbidden field wholly, when it cannot."""
-    widths, out = program.network.architecture["widths"], int(program.network.architecture["width"])
-    needed = {field: min(int(widths[field]), out) for field in fields}
+    out = int(program.network.architecture["width"])
+    encoders: Any = {field: program.network.encoders[safe(field)] for field in fields}
+    widths = {field: encoder.project.in_features for field, encoder in encoders.items()}
+    needed = {field: min(width, out) for field, width in widths.items()}
     if sum(delta.manifest()["ranks"].values()) >= sum(needed.values()):
         return []
     one = 1 if delta.kind == "adalora" else 0
-    count = sum(rank * (int(widths[field]) + out + one) for field, rank in needed.items())
+    count = sum(rank * (widths[field] + out + one) for field, rank in needed.items())
     share = math.ceil(1e3 * count / program.parameter_count()) / 1e3
     return [f"the share leaves no room to cancel {', '.join(fields)} wholly; --share {share} does"]
 
