@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,27 @@ import torch
 from torch import Tensor
 
 
-class SideBySide(dict[str, Tensor]):
-    """A dict of blocks (n, width), each a view of some columns of `array` (n, D).
+class SideBySide(Mapping[str, Tensor]):
+    """Blocks (n, width) by field, each a view of some columns of `array` (n, D), made when it is asked for.
 
     Args:
         array: float32.
         spans: field -> its columns, in order and without gaps.
     """
 
-    def __init__(self, array: npt.NDArray[np.float32], spans: Mapping[str, slice]) -> None:
-        self.array, self.spans = array, dict(spans)
-        super().__init__({name: torch.from_numpy(array[:, span]) for name, span in self.spans.items()})
+    __slots__ = ("array", "spans")
+
+    def __init__(self, array: npt.NDArray[np.float32], spans: dict[str, slice]) -> None:
+        self.array, self.spans = array, spans
+
+    def __getitem__(self, field: str) -> Tensor:
+        return torch.from_numpy(self.array[:, self.spans[field]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.spans)
+
+    def __len__(self) -> int:
+        return len(self.spans)
 
     @classmethod
     def empty(cls, n: int, widths: Mapping[str, int]) -> SideBySide:

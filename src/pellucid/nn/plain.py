@@ -3,7 +3,8 @@
 For small networks most of the time goes into the bookkeeping of autograd and of many small tensor calls, and numpy's
 tanh and narrow matrix products are several times faster on a CPU than torch's. `plain_view` gives a view of a network
 for one task that runs forward and backward with one matrix product per layer, or None when the network is not plain:
-a delta is attached, a parameter is frozen or shared, it lies on another device. Whoever reads a learner need not know.
+it reads an image, a delta is attached, a parameter is frozen or shared, it lies on another device. Whoever reads a
+learner need not know.
 
 Tested equal to autograd to 1e-6 (`tests/nn/test_plain.py`).
 """
@@ -43,57 +44,87 @@ class PlainView:
         self.network, self.task = network, task
         self.fields = network.inputs[task]
         self._encoders: list[FieldEncoder] = [_encoder(network, field) for field in self.fields]
-        self._first = [array(e.project.weight) for e in self._encoders]
         self._normalises = any(e.normalise for e in self._encoders)
-        self._bias = array(network.bias)
         layers = [m for m in network.trunk if isinstance(m, nn.Linear)]
-        self._layers = [(array(m.weight), array(m.bias)) for m in layers]
         self._relu = isinstance(network.trunk[0], nn.ReLU)
         found = network.heads[safe(task)]
         assert isinstance(found, nn.ModuleDict)
         heads = {name: h for name, h in found.items() if isinstance(h, nn.Linear)}
-        self._heads = {name: (array(h.weight), array(h.bias)) for name, h in heads.items()}
-        parameters: list[Any] = [e.project.weight for e in self._encoders] + [network.bias]
-        for module in (*layers, *heads.values()):
-            parameters += [module.weight, module.bias]
-        self.parameters: list[nn.Parameter] = parameters
+        self._first = [array(e.project.weight) for e in self._encoders]
+        self._bias = array(network.bias)
+        self._layers = [(array(m.weight), array(m.bias)) for m in layers]
+        self._heads = [(array(h.weight), array(h.bias)) for h in heads.values()]
+        self._columns = _spans([w.shape[1] for w in self._first])
+        self._rows = dict(zip(heads, _spans([len(b) for _, b in self._heads]), strict=True))
+        # Gradients lie in one vector, matrices first: the order in which `optim.Flat` keeps the parameters.
+        owned: list[Any] = [e.project.weight for e in self._encoders] + [network.bias]
+        owned += [p for m in (*layers, *heads.values()) for p in (m.weight, m.bias)]
+        mine = [p for p in network.parameters() if any(p is q for q in owned)]
+        self.parameters: list[nn.Parameter] = [p for p in mine if p.ndim >= 2] + [p for p in mine if p.ndim < 2]
+        vector: Array = np.zeros(sum(p.numel() for p in mine), dtype=np.float32)
+        spans = _spans([p.numel() for p in self.parameters])
+        self._gradients = [vector[s].reshape(p.shape) for s, p in zip(spans, self.parameters, strict=True)]
+        self.vector = torch.from_numpy(vector)
+        self.gradients = [torch.from_numpy(g) for g in self._gradients]
+        place = {id(p): g for p, g in zip(self.parameters, self._gradients, strict=True)}
+        self._into = [place[id(p)] for p in owned]  # in the order of `owned`
+        self._ones: Array = np.ones(0, dtype=np.float32)
         self._inputs: Array = np.empty((0, 0), dtype=np.float32)
         self._active: list[Array] = []
+        self._gather()
 
-    def forward(self, blocks: Mapping[str, Any]) -> dict[str, Array]:
-        """Raw outputs of every head, each (n, k); what `backward` needs is kept."""
+    def _gather(self) -> None:
+        """Weights that one matrix product takes together: of all fields, and of all heads."""
+        self._fields_in: Array = np.concatenate(self._first, axis=1)
+        self._heads_out: Array = np.concatenate([weight for weight, _ in self._heads])
+        self._heads_bias: Array = np.concatenate([bias for _, bias in self._heads])[:, None]
+
+    def forward(self, blocks: Mapping[str, Any], *, changed: bool = True) -> dict[str, Array]:
+        """Raw outputs of every head, each (n, k); what `backward` needs is kept.
+
+        Args:
+            changed: False promises that the weights are still those of the last call.
+        """
+        if changed:
+            self._gather()
         x = self.joined(blocks)
-        h = x @ np.concatenate(self._first, axis=1).T
+        h = x @ self._fields_in.T
         h += self._bias
         self._inputs, self._active = x, [self._activate(h)]
         for weight, bias in self._layers:
             h = self._active[-1] @ weight.T
             h += bias
             self._active.append(self._activate(h))
-        top = self._active[-1]
-        return {name: top @ weight.T + bias for name, (weight, bias) in self._heads.items()}
+        # Transposed, outputs of a narrow head lie side by side: numpy's sums and products over rows are fast there.
+        out = self._heads_out @ self._active[-1].T
+        out += self._heads_bias
+        return {name: out[rows].T for name, rows in self._rows.items()}
 
     def backward(self, gradients: Mapping[str, Array]) -> list[Array]:
-        """Gradients of all `parameters`, in their order, from those of the heads' outputs (n, k)."""
-        top = self._active[-1]
-        heads: list[Array] = []
-        down: Any = 0.0
-        for name, (weight, _) in self._heads.items():
-            g = gradients[name]
-            heads += [g.T @ top, g.sum(0)]
-            down = down + times(g, weight)
-        layers: list[Array] = []
+        """Gradients of all `parameters`, in their order, from those of the heads' outputs (n, k).
+
+        They lie side by side in `vector` (as tensors: `gradients`), and hold until the next call.
+        """
+        into, n = self._into, len(self._inputs)
+        if len(self._ones) != n:
+            self._ones = np.ones(n, dtype=np.float32)
+        g = np.concatenate([gradients[name].T for name in self._rows])
+        weights, biases = g @ self._active[-1], g.sum(1)
+        behind = len(self._first) + 1 + 2 * len(self._layers)
+        for i, rows in enumerate(self._rows.values()):
+            into[behind + 2 * i][...] = weights[rows]
+            into[behind + 2 * i + 1][...] = biases[rows]
+        down = self._through(times(g.T, self._heads_out), self._active[-1])
         for i in range(len(self._layers) - 1, -1, -1):
-            down = self._through(down, self._active[i + 1])
-            layers = [down.T @ self._active[i], down.sum(0), *layers]
-            down = down @ self._layers[i][0]
-        down = self._through(down, self._active[0])
+            place = len(self._first) + 1 + 2 * i
+            np.matmul(down.T, self._active[i], out=into[place])
+            np.matmul(self._ones, down, out=into[place + 1])
+            down = self._through(down @ self._layers[i][0], self._active[i])
         first = down.T @ self._inputs
-        encoders, start = [], 0
-        for weight in self._first:
-            encoders.append(np.ascontiguousarray(first[:, start : start + weight.shape[1]]))
-            start += weight.shape[1]
-        return [*encoders, down.sum(0), *layers, *heads]
+        for i, columns in enumerate(self._columns):
+            into[i][...] = first[:, columns]
+        np.matmul(self._ones, down, out=into[len(self._first)])
+        return self._gradients
 
     def __call__(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """As the network itself, without gradients."""
@@ -121,6 +152,12 @@ class PlainView:
         return np.multiply(down, active > 0.0 if self._relu else 1.0 - active * active, out=down)
 
 
+def _spans(widths: list[int]) -> list[slice]:
+    """Where parts of these widths lie side by side."""
+    ends = np.cumsum([0, *widths]).tolist()
+    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+
+
 def times(g: Array, weight: Array) -> Array:
     """g @ weight; numpy's product of a column and a row is some fifteen times slower than multiplying them."""
     return g * weight if g.shape[1] == 1 else g @ weight
@@ -136,6 +173,8 @@ def plain_view(network: nn.Module, task: str) -> PlainView | None:
     """A view of a plain network, or None when only autograd will do."""
     if type(network) is not Network or not isinstance(network.trunk[0], (nn.ReLU, nn.Tanh)):
         return None
+    if not all(isinstance(network.encoders[safe(field)], FieldEncoder) for field in network.inputs[task]):
+        return None  # an image
     for module in network.modules():
         if module._forward_hooks or module._forward_pre_hooks:
             return None

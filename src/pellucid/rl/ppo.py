@@ -255,8 +255,8 @@ class PPO:
         found = gradient(raw, action, old, advantage, returns, settings, self.parts)
         if self._returns:
             found.metrics["episode_return"] = self._mean_return
-        grads = [torch.from_numpy(g) for g in self._view.backward(found.heads)]
-        return Gradients(found.value, found.metrics, self._view.parameters, grads)
+        self._view.backward(found.heads)
+        return Gradients(found.value, found.metrics, self._view.parameters, self._view.gradients, self._view.vector)
 
     def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
         limit = self.config.target_kl

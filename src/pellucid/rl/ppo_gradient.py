@@ -56,36 +56,42 @@ def gradient(
         log_prob, entropy, by_log_prob, by_entropy = (_gaussian if "log_std" in raw else _categorical)(raw, action)
     log_ratio = log_prob - old
     ratio = np.exp(log_ratio)
-    clipped = np.clip(ratio, 1.0 - s.clip, 1.0 + s.clip)
+    clipped = np.minimum(np.maximum(ratio, 1.0 - s.clip), 1.0 + s.clip)
+    within = ratio == clipped
     plain, bounded = ratio * advantage, clipped * advantage
-    slope = np.where((plain <= bounded) | (ratio == clipped), -plain / n, 0.0).astype(np.float32)
+    slope: Array = np.where((plain <= bounded) | within, plain * np.float32(-1.0 / n), np.float32(0.0))
     error = raw["value"][:, 0] - returns
     heads = {"value": (2.0 * s.value_weight / n * error)[:, None]}
     for name, change in by_log_prob.items():
         heads[name] = slope[:, None] * change
-        if name in by_entropy:
+        if s.entropy and name in by_entropy:
             heads[name] -= np.float32(s.entropy / n) * by_entropy[name]
-    policy, value = -float(np.minimum(plain, bounded).mean()), float((error * error).mean())
-    mean_entropy = float(entropy.mean())
+    policy, value = -_mean(np.minimum(plain, bounded)), _mean(error * error)
+    mean_entropy = _mean(entropy)
     metrics = {
         "policy_loss": policy,
         "value_loss": value,
         "entropy": mean_entropy,
-        "approx_kl": float((ratio - 1.0 - log_ratio).mean()),
-        "clip_fraction": float((ratio != clipped).mean()),
+        "approx_kl": _mean(ratio - 1.0 - log_ratio),
+        "clip_fraction": 1.0 - np.count_nonzero(within) / n,
     }
     return Result(policy + s.value_weight * value - s.entropy * mean_entropy, metrics, heads)
 
 
+def _mean(values: Array) -> float:
+    return float(np.add.reduce(values)) / len(values)
+
+
 def _categorical(raw: dict[str, Array], action: npt.NDArray[Any]) -> tuple[Array, Array, Any, Any]:
-    logits = raw["policy"] - raw["policy"].max(1, keepdims=True)
-    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    p = np.exp(log_p)
-    rows = np.arange(len(action))
-    entropy = -(p * log_p).sum(1)
-    change = -p
-    change[rows, action] += 1.0
-    return log_p[rows, action], entropy, {"policy": change}, {"policy": -p * (log_p + entropy[:, None])}
+    z = raw["policy"].T  # (k, n): sums over few choices are fast along the first axis
+    z = z - z.max(0)
+    e = np.exp(z)
+    total = e.sum(0)
+    log_p, p = z - np.log(total), e / total
+    chosen = np.arange(len(z))[:, None] == action
+    entropy = -(p * log_p).sum(0)
+    by_entropy = -p * (log_p + entropy)
+    return (log_p * chosen).sum(0), entropy, {"policy": (chosen - p).T}, {"policy": by_entropy.T}
 
 
 def _several(raw: dict[str, Array], action: npt.NDArray[Any], parts: tuple[int, ...]) -> tuple[Array, Array, Any, Any]:

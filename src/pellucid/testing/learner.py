@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -229,7 +229,7 @@ def _part(batch: Batch, index: Any) -> Batch:
     """Some rows of a batch."""
     if isinstance(batch, Tensor):
         return batch[index]
-    if isinstance(batch, dict):
+    if isinstance(batch, Mapping):
         return {name: _part(value, index) for name, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
         return type(batch)(*(_part(value, index) for value in batch))

@@ -26,12 +26,16 @@ class Loss(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """A loss with gradients that a learner worked out itself (see `Learner`). `gradients[i]` is of `parameters[i]`."""
+    """A loss with gradients that a learner worked out itself (see `Learner`). `gradients[i]` is of `parameters[i]`.
+
+    Where they lie side by side in one `vector` in that order, the loop need not join them.
+    """
 
     value: float
     metrics: dict[str, float]
     parameters: list[nn.Parameter]
     gradients: list[Tensor]
+    vector: Tensor | None = None
 
 
 @runtime_checkable

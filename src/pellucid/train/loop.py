@@ -51,13 +51,13 @@ class Hooks:
     Args:
         schedule: update -> factor on the learning rate.
         save: receives the complete state at a checkpoint; its tensors are live, so write or copy them at once.
-        progress: receives (update, metrics by task) after every update.
+        progress: receives (update, metrics by task) after every update; False ends the run there, with a checkpoint.
         stop: asked after every update; True ends the run with a checkpoint and `Interrupted`.
     """
 
     schedule: Callable[[int], float] | None = None
     save: Callable[[State], None] | None = None
-    progress: Callable[[int, dict[str, dict[str, float]]], None] | None = None
+    progress: Callable[[int, dict[str, dict[str, float]]], object] | None = None
     stop: Callable[[], bool] | None = None
 
 
@@ -127,6 +127,8 @@ class Trainer:
         self._position = {id(p): i for i, p in enumerate(self.parameters)}
         self._shared = torch.cat([torch.full((p.numel(),), id(p) in ids) for p in self.parameters])
         self._zeros = [torch.zeros(p.numel(), device=p.device, dtype=p.dtype) for p in self.parameters]
+        self._every = [True] * len(self.parameters)
+        self._ordered: list[nn.Parameter] | None = None
         self.update = 0
         self.history = History()
         self._base_lr = [float(group["lr"]) for group in optimiser.param_groups]
@@ -143,16 +145,17 @@ class Trainer:
             metrics = self._step(config)
             self.history.add(self.update, metrics)
             self.update += 1
-            last = self.update == config.updates
+            enough = hooks.progress is not None and hooks.progress(self.update, metrics) is False
+            last = enough or self.update == config.updates
             stopping = hooks.stop is not None and not last and hooks.stop()
             if last or stopping or self.update % config.checkpoint_every == 0:
                 self._require_finite(config)
                 if hooks.save is not None:
                     hooks.save(self.get_state())
-            if hooks.progress is not None:
-                hooks.progress(self.update, metrics)
             if stopping:
                 raise self._interrupted(config, hooks.save is not None)
+            if enough:
+                break
         return self.history
 
     def _interrupted(self, config: LoopConfig, saved: bool) -> Interrupted:
@@ -175,9 +178,8 @@ class Trainer:
                 if batch is None:
                     continue
                 weight = config.weights[i] if config.weights else 1.0
-                value, logged, pieces = self._differentiate(learner, batch)
-                used = [before or piece is not None for before, piece in zip(used, pieces, strict=True)]
-                gradient = self._joined(pieces)
+                value, logged, gradient, its = self._differentiate(learner, batch)
+                used = [before or now for before, now in zip(used, its, strict=True)] if rows else its
                 rows.append(self._checked(learner.task.name, value, gradient, weight, config))
                 metrics[learner.task.name] = {"loss": value, **logged}
                 total += weight * value
@@ -211,19 +213,30 @@ class Trainer:
                 mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
 
-    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], list[Tensor | None]]:
-        """A learner's loss, what it logs, and its gradient for every trained parameter (None: it does not use it)."""
+    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], Tensor, list[bool]]:
+        """A learner's loss, what it logs, its gradient as one vector, and which trained parameters it uses."""
         by_hand = getattr(learner, "gradients", None)
         found: Gradients | None = by_hand(self.network, batch) if by_hand is not None else None
         if found is not None:
+            if found.vector is not None and self._in_order(found.parameters):
+                return found.value, found.metrics, found.vector, self._every
             pieces: list[Tensor | None] = [None] * len(self.parameters)
             for parameter, gradient in zip(found.parameters, found.gradients, strict=True):
                 pieces[self._position[id(parameter)]] = gradient
-            return found.value, found.metrics, pieces
+            return found.value, found.metrics, self._joined(pieces), [piece is not None for piece in pieces]
         value, logged = learner.loss(self.network, batch)
         # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
         pieces = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
-        return float(value.detach()), {k: float(v) for k, v in logged.items()}, pieces
+        used = [piece is not None for piece in pieces]
+        return float(value.detach()), {k: float(v) for k, v in logged.items()}, self._joined(pieces), used
+
+    def _in_order(self, parameters: list[nn.Parameter]) -> bool:
+        """These are all the trained parameters, in their order; a list that was looked at once is known."""
+        if parameters is not self._ordered:
+            if [id(p) for p in parameters] != [id(p) for p in self.parameters]:
+                return False
+            self._ordered = parameters
+        return True
 
     def _joined(self, pieces: Sequence[Tensor | None]) -> Tensor:
         return torch.cat([zero if g is None else g.reshape(-1) for g, zero in zip(pieces, self._zeros, strict=True)])

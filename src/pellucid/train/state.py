@@ -6,6 +6,7 @@ state of a bit generator fits). `flatten` puts the arrays aside under their path
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def flatten(state: Any) -> tuple[dict[str, Tensor], Any]:
             return put(torch.from_numpy(np.array(value, order="C")), path, "numpy")
         if isinstance(value, np.generic):
             return value.item()
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             if MARK in value:
                 raise TypeError(f"the name '{MARK}' in '{path}' is taken: it marks the place of an array")
             return {str(k): walk(v, f"{path}/{k}") for k, v in value.items()}
