@@ -49,6 +49,29 @@ TUNED: dict[str, dict[str, Settings]] = {
             {"updates": 2400, "lr": 1e-3, **LINEAR},
         ),
     },
+    "MountainCarContinuous-v0": {
+        # The reward comes only at the top and every push costs: independent noise on the actions learns to stand still.
+        # Noise on the weights pushes one way for long enough.
+        "es": Settings(
+            {"population": 32, "sigma": 0.2},
+            {"width": 16, "depth": 1, "activation": "tanh"},
+            {"updates": 40, "optimiser": "adam", "lr": 0.1, "schedule": "linear", "weight_decay": 0.0, "clip": None},
+        ),
+    },
+    "LunarLander-v3": {
+        "ppo": Settings(
+            {
+                "num_envs": 64,
+                "steps": 128,
+                "minibatch": 512,
+                "discount": 0.999,
+                "gae_lambda": 0.98,
+                "entropy": 0.01,
+            },
+            SMALL,
+            {"updates": 6400, "lr": 1e-3, **LINEAR},
+        ),
+    },
     "InvertedPendulum-v5": {
         "ppo": Settings(
             {"num_envs": 16, "steps": 128, "discount": 0.99, "gae_lambda": 0.95, "entropy": 0.0},
