@@ -342,9 +342,10 @@ def test_observations_become_named_fields() -> None:
     nested = Counting()
     nested.observation_space = spaces.Dict({"a": spaces.Dict({"b": spaces.Discrete(3)}), "c": spaces.Box(0, 1, ())})
     assert {field.name: field.width for field in observation_fields(nested)} == {"a.b": 3, "c": 1}
-    nested.observation_space = spaces.Tuple([spaces.Discrete(2)])
-    with pytest.raises(SpecError, match="Tuple have no fields"):
+    nested.observation_space = spaces.Dict({"note": spaces.Text(4)})
+    with pytest.raises(SpecError, match="Text have no fields") as caught:
         observation_fields(nested)
+    assert "part 'note'" in caught.value.where
 
 
 def test_nested_observations_are_read_by_name() -> None:

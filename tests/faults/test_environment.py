@@ -83,7 +83,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("raises", "raised RuntimeError: the simulator lost its licence"),
         ("NaN observation", "returned NaN or infinity in 'obs_0'"),
         ("NaN reward", "returned NaN or infinity as reward"),
-        ("shape", "raised ValueError"),
+        ("shape", "returned 'obs' of shape (3,); its space says (2,)"),
     ],
 )
 def test_it_stops_there_keeps_the_checkpoint_and_goes_on_when_repaired(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 
 from pellucid.core.errors import SpecError
 from pellucid.core.schema import Field
@@ -20,6 +20,8 @@ Obs = dict[str, npt.NDArray[np.float32]]
 TRADING = "pellucid/StockTrading-v0"
 PRICE = ("pellucid/StockPrice-v0", "StockPrice-v0")
 WIDE = 64  # a Box of more values than this is one field, not one field a value
+STATES = 16_384  # of a discrete observation
+SIDE, CHANNELS = 8, 16  # a smaller grid of bytes is no picture; more channels are none of one
 
 KNOWN: dict[str, tuple[tuple[str, str], ...]] = {  # environment -> (name, unit) of each observed value
     "CartPole": (
@@ -42,51 +44,157 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {  # environment -> (name, unit)
 }
 
 
+PARTS: dict[str, tuple[str, ...]] = {  # environment -> names of the parts of a Tuple
+    "Blackjack": ("player_sum", "dealer_card", "usable_ace"),
+}
+
+
 class Reader(NamedTuple):
-    """Takes some fields, side by side, out of a batched observation."""
+    """Takes the fields of one leaf of an observation space, side by side, out of a batched observation.
+
+    Args:
+        fields: what they are called.
+        read: (n observations, batched as Gymnasium does) -> (n, sum of widths), any dtype.
+        path: of the leaf: keys of Dicts and positions in Tuples.
+        space: the leaf itself.
+    """
 
     fields: tuple[Field, ...]
-    read: Callable[[Any], Array]  # (n, sum of widths), any dtype
+    read: Callable[[Any], Array]
+    path: tuple[Any, ...]
+    space: spaces.Space[Any]
 
     @property
     def width(self) -> int:
         return sum(field.width for field in self.fields)
 
+    @property
+    def name(self) -> str:
+        """What a message calls the leaf."""
+        return self.fields[0].name if len(self.fields) == 1 else ".".join(map(str, self.path)) or "obs"
 
-def readers(space: spaces.Space[Any], env_id: str, name: str = "") -> list[Reader]:
+
+def readers(space: spaces.Space[Any], env_id: str) -> list[Reader]:
     """How to read every field of `space`.
 
     Args:
         space: observation space of one environment.
         env_id: where known names are looked up.
-        name: of the part of a Dict space.
     Raises:
-        SpecError: a kind of space that has no fields (Tuple, Text, Graph, ...).
+        SpecError: a kind of space that has no fields (Text, Graph, ...).
     """
+    return [_reader(leaf, env_id, name, path) for name, path, leaf in _leaves(space, _base(env_id))]
+
+
+def _base(env_id: str) -> str:
+    """CartPole, of module:folder/CartPole-v1."""
+    return env_id.rpartition("/")[2].rpartition(":")[2].partition("-v")[0]
+
+
+def _leaves(
+    space: spaces.Space[Any], base: str, name: str = "", path: tuple[Any, ...] = ()
+) -> Iterator[tuple[str, tuple[Any, ...], spaces.Space[Any]]]:
+    """(name, path, space) of every part that is neither a Dict nor a Tuple."""
     if isinstance(space, spaces.Dict):
-        out = []
         for key, part in space.spaces.items():
-            for inner in readers(part, "", f"{name}.{key}" if name else str(key)):
-                out.append(Reader(inner.fields, _of_key(key, inner.read)))
-        return out
+            yield from _leaves(part, "", f"{name}.{key}" if name else str(key), (*path, key))
+    elif isinstance(space, spaces.Tuple):
+        known = PARTS.get(base, ())
+        for i, part in enumerate(space.spaces):
+            plain = f"{name}.{i}" if name else f"part_{i}"
+            yield from _leaves(part, "", known[i] if len(known) == len(space.spaces) else plain, (*path, i))
+    else:
+        yield name, path, space
+
+
+def _reader(space: spaces.Space[Any], env_id: str, name: str, path: tuple[Any, ...]) -> Reader:
+    read: Callable[[Any], Array]
     if isinstance(space, spaces.Discrete):
-        n, start = int(space.n), int(space.start)
-        field = Field(name or "state", "numeric", n, "one-hot", f"one of {n} states")
-        eye = np.eye(n, dtype=np.float32)
-        return [Reader((field,), lambda obs: eye[np.asarray(obs, dtype=np.int64) - start])]
-    if isinstance(space, (spaces.Box, spaces.MultiBinary)):
-        return [_box(int(np.prod(space.shape, dtype=np.int64)), env_id, name)]
-    raise SpecError(
-        f"observations of the space {type(space).__name__} have no fields.",
-        where=f"environment '{env_id}'" + (f", part '{name}'" if name else ""),
-        mend="wrap the environment so that it gives a Box, Discrete or Dict (gymnasium.wrappers.FlattenObservation)",
+        counts, first, names = [int(space.n)], np.array([int(space.start)]), [name or "state"]
+    elif isinstance(space, spaces.MultiDiscrete):
+        counts, first = space.nvec.ravel().tolist(), np.asarray(space.start).ravel()
+        names = [f"{name or 'state'}_{i}" for i in range(len(counts))]
+    elif image_shape(space) is not None:
+        field, read = _image(space, name)
+        return Reader((field,), _at(path, read), path, space)
+    elif isinstance(space, (spaces.Box, spaces.MultiBinary)):
+        fields = _box(int(np.prod(space.shape, dtype=np.int64)), "" if path else env_id, name)
+        return Reader(fields, _at(path, _rows), path, space)
+    else:
+        raise SpecError(
+            f"observations of the space {type(space).__name__} have no fields.",
+            where=f"environment '{env_id}'" + (f", part '{name}'" if name else ""),
+            mend="wrap the environment so that it gives a Box, Discrete, Dict or Tuple",
+        )
+    if max(counts) > STATES:
+        raise SpecError(
+            f"an observation of {max(counts)} states is too wide: each has a column.",
+            where=f"environment '{env_id}', part '{names[int(np.argmax(counts))]}'",
+            mend=f"wrap the environment so that it gives numbers, or at most {STATES} states",
+        )
+    hot = tuple(
+        Field(label, "numeric", n, "one-hot", f"one of {n} states") for label, n in zip(names, counts, strict=True)
     )
+    return Reader(hot, _at(path, _one_hot(np.asarray(counts), first)), path, space)
 
 
-def observation_fields(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> tuple[Field, ...]:
-    """The named fields of an environment's observation: its own `fields`, known names, or obs_0, obs_1, ..."""
+def _one_hot(counts: Array, first: Array) -> Callable[[Any], Array]:
+    """Reads (n, k) states, counted from `first`, as k one-hot blocks side by side."""
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    width = int(counts.sum())
+
+    def read(obs: Any) -> Array:
+        raw = np.asarray(obs)
+        if raw.dtype.kind not in "iub":  # a float is no state, and rounding would hide it
+            raise ValueError(f"{raw.dtype} where a state is a whole number")
+        codes = raw.reshape(len(raw), -1).astype(np.int64) - first
+        if ((codes < 0) | (codes >= counts)).any():
+            row, j = np.argwhere((codes < 0) | (codes >= counts))[0]
+            raise ValueError(f"{codes[row, j] + first[j]} of environment {row} is none of its {counts[j]} states")
+        out = np.zeros((len(raw), width), dtype=np.float32)
+        out[np.arange(len(raw))[:, None], starts + codes] = 1.0
+        return out
+
+    return read
+
+
+def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
+    """(height, width, channels) of a Box of bytes that is a picture: two sides of at least 8, up to 16 channels."""
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) not in (2, 3):
+        return None
+    a, b, *rest = (int(n) for n in space.shape)
+    c = rest[0] if rest else 1
+    if rest and a <= CHANNELS < c:  # channels first, as stacked frames often are
+        a, b, c = b, c, a
+    return (a, b, c) if min(a, b) >= SIDE and c <= CHANNELS else None
+
+
+def _image(space: spaces.Space[Any], name: str) -> tuple[Field, Callable[[Any], Array]]:
+    shape = image_shape(space)
+    assert shape is not None
+    declared = tuple(space.shape or ())
+    moved = len(declared) == 3 and declared != shape
+    field = Field(name or "image", "image", int(np.prod(shape)), "", f"{shape[0]} x {shape[1]} pixels", shape=shape)
+
+    def read(obs: Any) -> Array:
+        raw = np.asarray(obs)
+        if raw.dtype != np.uint8 or raw.shape[1:] != declared:
+            raise ValueError(f"{raw.dtype} of shape {raw.shape[1:]} where its space has bytes of shape {declared}")
+        pixels = np.moveaxis(raw, 1, -1) if moved else raw
+        scaled: Array = pixels.reshape(len(raw), -1) * np.float32(1.0 / 255.0)
+        return scaled
+
+    return field, read
+
+
+def observation_fields(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any], env_id: str = "") -> tuple[Field, ...]:
+    """The named fields of an environment's observation: its own `fields`, known names, or obs_0, obs_1, ...
+
+    Args:
+        env_id: where known names are looked up, if not under its own id.
+    """
     space = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space
-    read = tuple(field for reader in readers(space, env_id_of(env)) for field in reader.fields)
+    read = tuple(field for reader in readers(space, env_id or env_id_of(env)) for field in reader.fields)
     own: tuple[Field, ...] = getattr(env.unwrapped, "fields", ())
     if {(field.name, field.width) for field in own} == {(field.name, field.width) for field in read}:
         return own
@@ -101,19 +209,18 @@ def field_units(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> dict
 def env_id_of(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> str:
     """The registered id, or the class name."""
     spec = env.unwrapped.spec
-    if spec is None and isinstance(env.unwrapped, SyncVectorEnv):  # which has no id of its own
-        return env_id_of(env.unwrapped.envs[0])
+    several = getattr(env.unwrapped, "envs", None)
+    if spec is None and isinstance(env, VectorEnv) and several:  # a batch of single ones has no id of its own
+        return env_id_of(several[0])
     return str(spec.id) if spec is not None else type(env.unwrapped).__name__
 
 
-def _box(width: int, env_id: str, name: str) -> Reader:
+def _box(width: int, env_id: str, name: str) -> tuple[Field, ...]:
     if name or width > WIDE:
-        field = Field(name or "obs", "numeric" if width == 1 else "series", width)
-        return Reader((field,), _rows)
-    base = env_id.rpartition("/")[2].partition("-v")[0]
-    known = KNOWN.get(base, ())
+        return (Field(name or "obs", "numeric" if width == 1 else "series", width),)
+    known = KNOWN.get(_base(env_id), ())
     names = known if len(known) == width else tuple((f"obs_{j}", "") for j in range(width))
-    return Reader(tuple(Field(label, "numeric", 1, unit) for label, unit in names), _rows)
+    return tuple(Field(label, "numeric", 1, unit) for label, unit in names)
 
 
 def _rows(obs: Any) -> Array:
@@ -121,5 +228,12 @@ def _rows(obs: Any) -> Array:
     return batch if batch.ndim == 2 else batch.reshape(len(batch), -1)
 
 
-def _of_key(key: str, read: Callable[[Any], Array]) -> Callable[[Any], Array]:
-    return lambda obs: read(obs[key])
+def _at(path: tuple[Any, ...], read: Callable[[Any], Array]) -> Callable[[Any], Array]:
+    return read if not path else lambda obs: read(at(obs, path))
+
+
+def at(obs: Any, path: tuple[Any, ...]) -> Any:
+    """The leaf of an observation at the end of a path."""
+    for key in path:
+        obs = obs[key]
+    return obs

@@ -1,8 +1,8 @@
 """The whole state of an environment as plain data, for those where it is known to be whole.
 
-Gymnasium has no such protocol. Ours have `get_state` and `set_state`; CartPole's vector environment and the
-classic-control environments are read attribute by attribute. For any other, `resumable` is false and a resumed run
-must say that it is not bit-identical.
+Gymnasium has no such protocol. Ours have `get_state` and `set_state`; the classic-control and toy-text environments,
+and CartPole's batch, are read attribute by attribute. For any other, `resumable` is false and a resumed run must say
+that it is not bit-identical.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import wrappers as layers
 from gymnasium.envs.classic_control import (
     AcrobotEnv,
     CartPoleEnv,
@@ -19,13 +20,35 @@ from gymnasium.envs.classic_control import (
     PendulumEnv,
 )
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
+from gymnasium.envs.toy_text import BlackjackEnv, CliffWalkingEnv, FrozenLakeEnv, TaxiEnv
 from gymnasium.vector import SyncVectorEnv
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from pellucid.core.errors import SpecError
 from pellucid.envs.market import State, rng_from, rng_state
 
-CLASSIC = (AcrobotEnv, CartPoleEnv, Continuous_MountainCarEnv, MountainCarEnv, PendulumEnv)
+ATTRIBUTES: dict[type, tuple[str, ...]] = {  # beside the generator; constants of the constructor are not state
+    AcrobotEnv: ("state",),
+    CartPoleEnv: ("state", "steps_beyond_terminated"),
+    Continuous_MountainCarEnv: ("state",),
+    MountainCarEnv: ("state",),
+    PendulumEnv: ("state",),
+    BlackjackEnv: ("player", "dealer"),
+    CliffWalkingEnv: ("s",),
+    FrozenLakeEnv: ("s",),
+    TaxiEnv: ("s", "fickle_step"),
+}
+STATELESS = (  # wrappers; TimeLimit's count is read, the others keep nothing that a step depends on
+    layers.ClipAction,
+    layers.DtypeObservation,
+    layers.FilterObservation,
+    layers.FlattenObservation,
+    layers.OrderEnforcing,
+    layers.PassiveEnvChecker,
+    layers.RescaleAction,
+    layers.RescaleObservation,
+    layers.ReshapeObservation,
+    layers.TimeLimit,
+)
 _CARTPOLE = ("state", "steps", "prev_done")
 _SYNC = ("_autoreset_envs", "_rewards", "_terminations", "_truncations")
 
@@ -33,15 +56,15 @@ _SYNC = ("_autoreset_envs", "_rewards", "_terminations", "_truncations")
 def resumable(env: Any) -> bool:
     """Whether `get_state` is exact: restored, the environment goes on bit for bit."""
     if _own(env):
-        return True
+        return bool(getattr(env, "resumable", True))
     if type(env) is CartPoleVectorEnv:
         return True
-    return type(env) is SyncVectorEnv and all(_single_known(single) for single in env.envs)
+    return type(env) is SyncVectorEnv and all(single_known(single) for single in env.envs)
 
 
 def get_state(env: Any) -> State:
     """Everything that the next steps depend on: nested dict of arrays and JSON values."""
-    if _own(env):
+    if _own(env) and resumable(env):
         state: State = env.get_state()
         return state
     if type(env) is CartPoleVectorEnv:
@@ -52,7 +75,7 @@ def get_state(env: Any) -> State:
     if not resumable(env):
         raise _unknown(env)
     return {name: np.array(getattr(env, name)) for name in _SYNC} | {
-        "envs": [_get_single(single) for single in env.envs],
+        "envs": [get_single(single) for single in env.envs],
     }
 
 
@@ -73,49 +96,67 @@ def set_state(env: Any, state: State) -> None:
     for name in _SYNC:
         setattr(env, name, np.array(state[name]))
     for single, raw in zip(env.envs, state["envs"], strict=True):
-        _set_single(single, raw)
+        set_single(single, raw)
 
 
 def _own(env: Any) -> bool:
     return callable(getattr(env, "get_state", None)) and callable(getattr(env, "set_state", None))
 
 
-def _wrappers(env: Any) -> list[Any]:
+def _peeled(env: Any) -> list[Any]:
     """From the outermost wrapper to the environment itself."""
-    layers: list[Any] = [env]
-    while isinstance(layers[-1], gymnasium.Wrapper):
-        layers.append(layers[-1].env)
-    return layers
+    found: list[Any] = [env]
+    while isinstance(found[-1], gymnasium.Wrapper):
+        found.append(found[-1].env)
+    return found
 
 
-def _single_known(env: gymnasium.Env[Any, Any]) -> bool:
-    *wrappers, inner = _wrappers(env)
-    harmless = all(type(wrapper) in (OrderEnforcing, PassiveEnvChecker, TimeLimit) for wrapper in wrappers)
-    return harmless and (_own(inner) or type(inner) in CLASSIC)
+def single_known(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether the state of one environment can be written down, with that of its wrappers."""
+    if _own(env):
+        return bool(getattr(env, "resumable", True))
+    *around, inner = _peeled(env)
+    return all(type(wrapper) in STATELESS for wrapper in around) and (_own(inner) or type(inner) in ATTRIBUTES)
 
 
-def _get_single(env: gymnasium.Env[Any, Any]) -> State:
-    *wrappers, inner = _wrappers(env)
-    elapsed = [int(w._elapsed_steps or 0) for w in wrappers if isinstance(w, TimeLimit)]
+def get_single(env: gymnasium.Env[Any, Any]) -> State:
+    """The state of one environment that is `single_known`."""
+    if not single_known(env):
+        raise _unknown(env.unwrapped)
+    if _own(env):
+        return {"own": env.get_state()}  # type: ignore[attr-defined]
+    *around, inner = _peeled(env)
+    elapsed = [int(w._elapsed_steps or 0) for w in around if isinstance(w, layers.TimeLimit)]
     if _own(inner):
         return {"elapsed": elapsed, "own": inner.get_state()}
-    beyond = getattr(inner, "steps_beyond_terminated", None)
-    state = np.array(inner.state)
-    return {"elapsed": elapsed, "state": state, "beyond": beyond, "rng": rng_state(inner.np_random)}
+    values = {name: _plain(getattr(inner, name)) for name in ATTRIBUTES[type(inner)]}
+    return {"elapsed": elapsed, "values": values, "rng": rng_state(inner.np_random)}
 
 
-def _set_single(env: gymnasium.Env[Any, Any], raw: State) -> None:
-    *wrappers, inner = _wrappers(env)
-    limits = [w for w in wrappers if isinstance(w, TimeLimit)]
+def set_single(env: gymnasium.Env[Any, Any], raw: State) -> None:
+    """Go on from what `get_single` wrote down; the environment must have been reset before."""
+    if _own(env):
+        env.set_state(raw["own"])  # type: ignore[attr-defined]
+        return
+    *around, inner = _peeled(env)
+    limits = [w for w in around if isinstance(w, layers.TimeLimit)]
     for limit, elapsed in zip(limits, raw["elapsed"], strict=True):
         limit._elapsed_steps = elapsed
     if _own(inner):
         inner.set_state(raw["own"])
         return
-    inner.state = np.array(raw["state"])
-    if hasattr(inner, "steps_beyond_terminated"):
-        inner.steps_beyond_terminated = raw["beyond"]
+    for name, value in raw["values"].items():
+        setattr(inner, name, value.copy() if isinstance(value, (np.ndarray, list)) else value)
     inner.np_random = rng_from(raw["rng"])
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as an array, a list of whole numbers, or a JSON value."""
+    if isinstance(value, list):
+        return [int(v) for v in value]
+    if isinstance(value, (tuple, np.ndarray)):
+        return np.array(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _unknown(env: Any) -> SpecError:

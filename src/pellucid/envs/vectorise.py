@@ -10,6 +10,9 @@ the observation that the episode ended with (bootstrap from it on truncation).
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +23,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from pellucid.core.errors import EnvironmentFault, SpecError
 from pellucid.core.schema import Field
 from pellucid.envs import states
-from pellucid.envs.making import Source, first_line, make_vector
+from pellucid.envs.making import Source, Stepping, make_vector, stepping_of
 from pellucid.envs.names import Obs, Reader, env_id_of, observation_fields, readers
+from pellucid.envs.singles import RowFault, first_line, raised
+from pellucid.envs.watchdog import Hung, Watch
+from pellucid.envs.workers import Workers
 
 State = dict[str, Any]
 Bools = npt.NDArray[np.bool_]
@@ -54,17 +60,29 @@ class VectorAdapter:
         env: the batch.
         env_id: its name in messages and keys.
         seed: `reset` starts from it.
+        timeout_s: seconds that one call of the batch may take; worker processes keep time themselves.
+        owned: `close` closes the batch.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], env_id: str = "", seed: int = 0) -> None:
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        env_id: str = "",
+        seed: int = 0,
+        *,
+        timeout_s: float = 60.0,
+        owned: bool = True,
+    ) -> None:
         self.env, self.env_id, self.seed = env, env_id or env_id_of(env), int(seed)
         self.num_envs = int(env.num_envs)
         self.action_space: spaces.Space[Any] = env.single_action_space
-        self.fields: tuple[Field, ...] = observation_fields(env)
+        self.fields: tuple[Field, ...] = observation_fields(env, self.env_id)
         self.mode: AutoresetMode = _mode(env, self.env_id)
         self.resumable: bool = states.resumable(env)
         self.finished: list[tuple[float, int]] = []  # (return, length) in the order of ending; clear it as you read it
         self.steps = 0  # calls of `step` since `reset`
+        self.total_steps, self.episodes = 0, 0  # of all environments together, since this object was made
+        self.recent: deque[tuple[float, int]] = deque(maxlen=100)  # (return, length) of the latest episodes
         self.obs: Obs = {}  # the latest `Step.obs`
         self.info: dict[str, Any] = {}  # the latest infos, as Gymnasium gave them
         self._readers = readers(env.single_observation_space, self.env_id)
@@ -72,6 +90,9 @@ class VectorAdapter:
         self._over: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # rows whose next step is a dummy
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+        self._kinds: dict[str, str] = {}  # of numpy's types, by leaf
+        self._owned = owned
+        self._watch = None if isinstance(env, Workers) else Watch(self.env_id, timeout_s)
 
     def reset(self) -> Obs:
         """Start every episode anew from the seed."""
@@ -97,7 +118,7 @@ class VectorAdapter:
         reward = np.where(valid, self._flat(reward, "reward"), 0.0)
         if not np.isfinite(reward).all():
             row = int(np.argmin(np.isfinite(reward)))
-            raise self._fault(f"returned NaN or infinity as reward (environment {row})", "repair the environment")
+            raise self._fault(f"returned NaN or infinity as reward (environment {row})", row=row)
         terminated = self._flat(terminated, "terminated").astype(np.bool_) & valid
         truncated = self._flat(truncated, "truncated").astype(np.bool_) & valid
         done = terminated | truncated
@@ -137,8 +158,9 @@ class VectorAdapter:
         self.finished = [(float(total), int(length)) for total, length in state["finished"]]
 
     def close(self) -> None:
-        """Release what the environment holds."""
-        self.env.close()
+        """Release what the environment holds; one that was given as an object stays as it is."""
+        if self._owned:
+            self.env.close()
 
     def _begin_again(self, obs: Obs, done: Bools) -> tuple[Obs, Obs]:
         """(obs to act on, final obs) after a step in which the rows `done` ended."""
@@ -160,9 +182,12 @@ class VectorAdapter:
     def _count(self, reward: npt.NDArray[np.float64], done: Bools, valid: Bools) -> None:
         self._returns += reward
         self._lengths += valid
+        self.total_steps += int(np.count_nonzero(valid))
         if done.any():
             for i in np.flatnonzero(done).tolist():
                 self.finished.append((float(self._returns[i]), int(self._lengths[i])))
+                self.recent.append(self.finished[-1])
+                self.episodes += 1
             self._returns[done], self._lengths[done] = 0.0, 0
 
     def _read(self, raw: Any, rows: int | None = None) -> Obs:
@@ -172,7 +197,8 @@ class VectorAdapter:
                 block = reader.read(raw)
             except (TypeError, ValueError, KeyError, IndexError) as error:
                 raise self._fault(
-                    f"returned an observation that does not fit its space ({error})", "check_env shows more"
+                    f"returned '{reader.name}' that does not fit its space ({first_line(error).removesuffix('.')})",
+                    "`pellucid check env` shows more",
                 ) from error
             block = self._checked(block, reader, self.num_envs if rows is None else rows)
             start = 0
@@ -182,18 +208,20 @@ class VectorAdapter:
         return {name: found[name] for name in self._order}
 
     def _checked(self, block: npt.NDArray[Any], reader: Reader, rows: int) -> npt.NDArray[np.float32]:
-        name = reader.fields[0].name if len(reader.fields) == 1 else "obs"
-        if block.dtype.kind not in "fiub":
+        name, kind = reader.name, block.dtype.kind
+        if kind not in "fiub":
             raise self._fault(f"returned '{name}' as {block.dtype}, which are no numbers", "return a float32 array")
         if block.shape != (rows, reader.width):
             raise self._fault(
                 f"returned '{name}' of shape {block.shape}; its space makes that {(rows, reader.width)}",
                 "return what the observation space declares",
             )
-        if not np.isfinite(block).all():
-            row, column = np.argwhere(~np.isfinite(block))[0]
+        if self._kinds.setdefault(name, kind) != kind:
+            raise self._fault(f"returned '{name}' as {block.dtype}, and other numbers before", "return one type")
+        if kind == "f" and not np.isfinite(block).all():
+            row, column = (int(n) for n in np.argwhere(~np.isfinite(block))[0])
             name = name if len(reader.fields) == 1 else reader.fields[column].name
-            raise self._fault(f"returned NaN or infinity in '{name}' (environment {row})", "repair the environment")
+            raise self._fault(f"returned NaN or infinity in '{name}' (environment {row})", row=row)
         return block.astype(np.float32)  # a copy: the environment may reuse its buffer
 
     def _flat(self, values: Any, name: str) -> npt.NDArray[Any]:
@@ -205,19 +233,38 @@ class VectorAdapter:
         return out.astype(np.float64, copy=False) if name == "reward" else out
 
     def _guarded(self, call: Any, *args: Any, **kwargs: Any) -> Any:
+        watch = self._watch
         try:
-            return call(*args, **kwargs)
+            if watch is None:
+                return call(*args, **kwargs)
+            watch.thread, watch.since = get_ident(), time.monotonic()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                watch.since = None
+        except RowFault as error:
+            if isinstance(error.__cause__, EnvironmentFault):  # in its own words
+                raise EnvironmentFault(error.what, where=self._where(error.index), mend=error.mend) from error
+            raise self._fault(error.what, error.mend, row=error.index) from error
+        except Hung:
+            assert watch is not None
+            beat = getattr(self.env, "beat", None)
+            raise self._fault(
+                f"has not returned for {watch.timeout_s:g} s",
+                "raise env_timeout if it is only slow; with `workers` it is ended in any case",
+                row=None if beat is None else int(beat[1]),
+            ) from None
         except EnvironmentFault as error:
             raise EnvironmentFault(error.what, where=self._where(), mend=error.mend) from error
         except Exception as error:
-            said = first_line(error).removesuffix(".")
-            raise self._fault(f"raised {type(error).__name__}: {said}", "repair the environment") from error
+            raise self._fault(raised(error)) from error
 
-    def _fault(self, what: str, mend: str) -> EnvironmentFault:
-        return EnvironmentFault(f"environment '{self.env_id}' {what}.", where=self._where(), mend=mend)
+    def _fault(self, what: str, mend: str = "repair the environment", row: int | None = None) -> EnvironmentFault:
+        return EnvironmentFault(f"environment '{self.env_id}' {what}.", where=self._where(row), mend=mend)
 
-    def _where(self) -> str:
-        return f"'{self.env_id}', step {self.steps}, seed {self.seed}"
+    def _where(self, row: int | None = None) -> str:
+        one = "" if row is None else f", environment {row} of {self.num_envs} (seed {self.seed + row})"
+        return f"'{self.env_id}', step {self.steps}, seed {self.seed}{one}"
 
 
 def make(
@@ -227,6 +274,7 @@ def make(
     kwargs: dict[str, Any] | None = None,
     *,
     own_seeds: bool = False,
+    stepping: Stepping | None = None,
 ) -> VectorAdapter:
     """A watched batch of environments.
 
@@ -237,11 +285,13 @@ def make(
             one generator instead.
         kwargs: for an id or a callable: what the environment is made with.
         own_seeds: take no such batch, so that an episode is the same whatever stands beside it (slower).
+        stepping: in this process or in others; without it, as `making.using` says, else in this one.
     Raises:
         SpecError: an unknown id (the nearest is given), or an environment that cannot be made so.
     """
-    env, env_id = make_vector(source, num_envs, kwargs or {}, own_seeds)
-    return VectorAdapter(env, env_id, seed)
+    how = stepping or stepping_of(source)
+    env, env_id, owned = make_vector(source, num_envs, kwargs or {}, own_seeds, how)
+    return VectorAdapter(env, env_id, seed, timeout_s=how.timeout_s, owned=owned)
 
 
 def _mode(env: VectorEnv[Any, Any, Any], env_id: str) -> AutoresetMode:
@@ -259,4 +309,8 @@ def _mode(env: VectorEnv[Any, Any, Any], env_id: str) -> AutoresetMode:
 
 
 def _batch_of_one(obs: Any) -> Any:
-    return {name: _batch_of_one(part) for name, part in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
+    if isinstance(obs, dict):
+        return {name: _batch_of_one(part) for name, part in obs.items()}
+    if isinstance(obs, tuple):
+        return tuple(_batch_of_one(part) for part in obs)
+    return np.asarray(obs)[None]
