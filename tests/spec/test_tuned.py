@@ -8,7 +8,7 @@ import gymnasium
 import pytest
 
 from pellucid.core.errors import MissingExtra, SpecError
-from pellucid.envs import making, vectorise
+from pellucid.envs import engines, vectorise
 from pellucid.handle import chosen_spec, fit
 from pellucid.spec.presets import BY_ALGORITHM, env_spec
 from pellucid.spec.tuned import TUNED, tuned
@@ -49,7 +49,7 @@ def test_an_algorithm_beside_no_environment_would_be_ignored() -> None:
 def test_a_missing_engine_is_told_with_its_extra(env: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     vectorise.make(env, 1).close()
     place = f"gymnasium.envs.{extra}"
-    monkeypatch.setitem(making.EXTRAS, place, (extra, ("a_package_that_is_not_there",)))
+    monkeypatch.setitem(engines.EXTRAS, place, (extra, ("a_package_that_is_not_there",)))
     with pytest.raises(MissingExtra) as told:
         vectorise.make(env, 1)
     assert f"pip install 'pellucid[{extra}]'" in str(told.value)

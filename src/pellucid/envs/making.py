@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from pellucid.core.errors import PellucidError, SpecError, nearest
 from pellucid.envs import ALL, register
+from pellucid.envs.engines import require_engine
 from pellucid.envs.names import env_id_of
 from pellucid.envs.singles import Singles, first_line
 from pellucid.envs.workers import Workers
@@ -88,13 +89,14 @@ def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
 
     Raises:
         SpecError: no such environment, with the nearest name.
+        MissingExtra: its engine is not installed.
     """
     register()
     module, _, name = env_id.rpartition(":")
     try:
         if module:
             __import__(module)
-        return gymnasium.spec(name)
+        found = gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError, ValueError) as error:
         plain = {known.rpartition("/")[2]: known for known in gymnasium.registry}
         hint = nearest(name, gymnasium.registry) or nearest(name, plain)
@@ -103,6 +105,8 @@ def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
             where="environment",
             mend=hint or "gymnasium.pprint_registry() lists those that are installed",
         ) from error
+    require_engine(found)
+    return found
 
 
 @dataclass(frozen=True)
