@@ -18,6 +18,7 @@ from pellucid.core.random import derive
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
 from pellucid.data.encoding import RAW, Encoding, Scale, identity
+from pellucid.envs.making import Stepping
 from pellucid.envs.names import PRICE, TRADING
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.envs.vectorise import make as make_env
@@ -52,6 +53,13 @@ class Assembly:
         """Resuming is bit-identical: every environment can give its state, or every batch begins its episodes anew."""
         envs = [learner.env for learner in self.learners if hasattr(learner, "env") and not hasattr(learner, "anew")]
         return all(env.resumable for env in envs)
+
+    def close(self) -> None:
+        """Release the environments: worker processes end."""
+        for learner in self.learners:
+            env = getattr(learner, "env", None)
+            if env is not None:
+                env.close()
 
     def finish(self) -> NetworkProgram:
         """The trained program; a value head's unit is known only now."""
@@ -99,7 +107,8 @@ def environments(prob: Problem, train: Rows | None, seed: int) -> dict[str, Vect
             options |= {"rows": train, "random_start": True, "episode_days": spec.episode_days}
             if spec.env == TRADING:
                 options["cost_bps"] = spec.cost_bps
-        envs[name] = make_env(spec.env, spec.settings.num_envs, derive(seed, f"env/{name}"), options)
+        how = Stepping(spec.workers, spec.env_timeout)
+        envs[name] = make_env(spec.env, spec.settings.num_envs, derive(seed, f"env/{name}"), options, stepping=how)
     return envs
 
 

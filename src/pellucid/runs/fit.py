@@ -19,6 +19,7 @@ from pellucid.core.errors import ReviewError, SpecError
 from pellucid.core.random import derive, stream
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
+from pellucid.envs.making import Stepping, using
 from pellucid.evidence.folds import touched, walk_forward
 from pellucid.explain import attribute
 from pellucid.nn.program import NetworkProgram
@@ -29,7 +30,7 @@ from pellucid.runs.policies import greedy, on_rows, rollout, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
-from pellucid.spec.model import Spec
+from pellucid.spec.model import ControlTask, Spec
 from pellucid.store.records import Event
 from pellucid.store.store import Store
 
@@ -69,7 +70,7 @@ def fit(
     for note in prob.notes:
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
-    with one_thread():
+    with one_thread(), using(stepping=_stepping(spec)):
         run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
         try:
             version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
@@ -83,6 +84,12 @@ def fit(
             run.tidy()
         run.finish()
     return fitted
+
+
+def _stepping(spec: Spec) -> dict[str, Stepping]:
+    """How the environments are stepped that a policy is judged in: as in training."""
+    tasks = [task for task in spec.tasks.values() if isinstance(task, ControlTask)]
+    return {task.env: Stepping(task.workers, task.env_timeout) for task in tasks}
 
 
 def _require_same_program(prob: Problem, store: Store) -> None:
