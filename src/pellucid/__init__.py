@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pellucid.handle import fit as fit
     from pellucid.handle import load as load
     from pellucid.handle import wrap as wrap
+    from pellucid.runs.callbacks import Callback as Callback
+    from pellucid.runs.callbacks import EvaluateEvery as EvaluateEvery
+    from pellucid.runs.callbacks import StopOnReturn as StopOnReturn
     from pellucid.spec.model import Spec as Spec
     from pellucid.store.store import Store as Store
 
@@ -54,6 +57,9 @@ _HOME = {
     "diff": "pellucid.handle",
     "LearnedProgram": "pellucid.handle",
     "wrap": "pellucid.handle",
+    "Callback": "pellucid.runs.callbacks",
+    "EvaluateEvery": "pellucid.runs.callbacks",
+    "StopOnReturn": "pellucid.runs.callbacks",
     "Spec": "pellucid.spec.model",
     "Store": "pellucid.store.store",
     **dict.fromkeys(_ERRORS, "pellucid.core.errors"),

@@ -290,6 +290,8 @@ def fit(
     resume: bool = False,
     because: str = "",
     progress: bool = False,
+    log: str | Path | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> LearnedProgram:
     """Learn a program and keep it.
 
@@ -304,6 +306,8 @@ def fit(
         overrides: "train.updates=100" each, over the spec.
         resume: continue an interrupted fit.
         progress: show progress bars.
+        log: folder of a training log: progress.csv, and TensorBoard's events when the extra `track` is installed.
+        callbacks: objects that look on, or end a training early; see `Callback`.
     Returns:
         The first version, or a candidate (a `Revision`) when the program has versions already.
     """
@@ -311,7 +315,16 @@ def fit(
     opened = store if isinstance(store, Store) else Store(store)
     reporter = _reporter(progress)
     with reporter:
-        done = fit_spec(chosen, opened, source=source, resume=resume, because=because, reporter=reporter.reporter)
+        done = fit_spec(
+            chosen,
+            opened,
+            source=source,
+            resume=resume,
+            because=because,
+            reporter=reporter.reporter,
+            log=log,
+            callbacks=callbacks,
+        )
     return LearnedProgram(opened, done.ref) if done.accepted else Revision(opened, done.ref)
 
 

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the program")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fit")
+    parser.add_argument("--log", metavar="FOLDER", help="write progress.csv there, and events for TensorBoard")
     parser.add_argument("--because", default="", metavar="WHY", help="one line for the history")
     parser.add_argument("--json", action="store_true", help="print the evidence as JSON")
     add_store(parser)
@@ -51,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     with reporting(args.quiet) as reporter:
         if args.env and (found := tuned(args.env, args.algorithm)):
             reporter.note(f"{found[0]} with the settings tuned for {args.env}")
-        done = fit(spec, store, source=source, resume=args.resume, because=args.because, reporter=reporter)
+        done = fit(
+            spec, store, source=source, resume=args.resume, because=args.because, reporter=reporter, log=args.log
+        )
     evidence = LearnedProgram(store, done.ref).evidence  # with the trials and looks so far
     if args.json:
         dump({"ref": done.ref, "evidence": evidence})

@@ -114,6 +114,7 @@ class PPO:
         self._mean_return = math.nan
         self._viewed = False  # looked for since the rollout was collected or restored
         self._returns: list[float] = []  # of the last 100 finished episodes
+        self.rollout_metrics: dict[str, float] = {}  # of the latest rollout, for the log
 
     @property
     def value_scale(self) -> float:
@@ -166,6 +167,9 @@ class PPO:
         advantage, returns = gae(
             scaled, value, next_value, terminated, ended, discount=config.discount, gae_lambda=config.gae_lambda
         )
+        spread = float(returns[valid].var())
+        unexplained = float((returns - value)[valid].var())
+        self.rollout_metrics = {"explained_variance": 1.0 - unexplained / spread if spread > 0.0 else math.nan}
         kept = advantage[valid]
         advantage = (advantage - kept.mean()) / (kept.std() + 1e-8)
         self._rollouts += 1

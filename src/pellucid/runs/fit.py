@@ -7,8 +7,10 @@ attributions and background -> propose; a first version is accepted at once, a l
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,12 +58,16 @@ def fit(
     author: str | None = None,
     because: str = "",
     reporter: Reporter | None = None,
+    log: str | Path | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> Fitted:
     """Learn a program from a spec and keep it as a version or a candidate.
 
     Args:
         source: a DataFrame or path that replaces the spec's own.
         resume: continue an interrupted fit of the same spec and data; the weights are those of an uninterrupted one.
+        log: folder of the training log: progress.csv and TensorBoard's events (see `runs.logbook`).
+        callbacks: who looks on (see `runs.callbacks`).
     """
     reporter = reporter or Silent()
     prob = problem(spec, source)
@@ -71,9 +77,11 @@ def fit(
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
     with one_thread(), using(stepping=_stepping(spec)):
-        run = Run(store.root / "runs" / spec.name, identity, resume=resume, reporter=reporter)
+        folder = store.root / "runs" / spec.name
+        run = Run(folder, identity, resume=resume, reporter=reporter, log=log, callbacks=callbacks)
         try:
             version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
+            run.callbacks.evaluation(version.evidence)
             fitted = _keep(prob, version, store, author, because)
         except KeyboardInterrupt:
             raise interrupted("interrupted") from None
@@ -147,7 +155,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": [*prob.notes, *parts.notes],
+        "notes": [*prob.notes, *parts.notes, *run.notes],
         "review": _described(review),
         "parameters": program.parameter_count(),
     }
@@ -187,7 +195,7 @@ def _fit_env(prob: Problem, run: Run) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": list(prob.notes),
+        "notes": [*prob.notes, *run.notes],
         "review": {"n": episodes, "from": f"seed {HELD_OUT}", "to": f"seed {HELD_OUT + episodes - 1}"},
         "parameters": program.parameter_count(),
     }

@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from pellucid.core.errors import CorruptBlob, DataError, EnvironmentFault, Inter
 from pellucid.core.task import Task
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs import statefile
+from pellucid.runs.callbacks import Callbacks, Training
+from pellucid.runs.logbook import Logbook, tensorboard_missing
 from pellucid.runs.progress import Reporter, interruptible
 from pellucid.store.files import make_folder, write_atomic
 from pellucid.train.loop import Hooks
@@ -34,10 +37,22 @@ class Run:
         folder: `<store>/runs/<name>`.
         identity: JSON that a resumed run must repeat.
         resume: continue what is there; otherwise start anew.
+        log: folder of the training log (see `Logbook`).
+        callbacks: who looks on (see `Callback`).
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], *, resume: bool, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: dict[str, Any],
+        *,
+        resume: bool,
+        reporter: Reporter,
+        log: str | Path | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> None:
         self.folder, self.reporter = folder, reporter
+        self.notes: list[str] = []  # for the evidence: which trainings were ended early
         marker = folder / "run.json"
         if resume and marker.exists():
             found = _read(marker)
@@ -56,16 +71,16 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
             make_folder(folder)
             write_atomic(marker, json.dumps(identity, sort_keys=True).encode())
+        self.logbook: Logbook | None = None
+        if log is not None:
+            self.logbook = Logbook(log, folder.name, folder / "log.json", resume=resume)
+            missing = tensorboard_missing()
+            reporter.note(f"log: {self.logbook.folder}" if missing is None else str(missing))
+        self.callbacks = Callbacks([*([self.logbook] if self.logbook else []), *callbacks])
 
     def train(self, stage: str, build: Callable[[], Assembly]) -> tuple[NetworkProgram, dict[str, Any]]:
         """Train one assembly, or take it from where it was left. Returns the program and its learning curves."""
         assembly = build()
-        try:
-            return self._train(stage, assembly)
-        finally:
-            assembly.close()
-
-    def _train(self, stage: str, assembly: Assembly) -> tuple[NetworkProgram, dict[str, Any]]:
         done = self.folder / f"{stage}.state"
         trainer, config = assembly.trainer, assembly.config
         self.reporter.stage(stage, config.updates)
@@ -75,31 +90,44 @@ class Run:
             self.reporter.advance(config.updates, "from the finished stage")
             tasks = {t["name"]: Task.from_json(t) for t in state["tasks"]}
             program = assembly.program
+            self._note(state.get("ended", ""))
             return NetworkProgram(program.network, program.schema, tasks, program.encoding), state["curves"]
+        watched = Training(self.folder.name, stage, assembly)
         checkpoint = self.folder / "checkpoint.state"
         if checkpoint.exists():
             saved = statefile.load(checkpoint)
             if saved["stage"] == stage:
                 trainer.set_state(saved["trainer"])
+                watched.set_state(saved["watched"])
+                if self.logbook is not None:
+                    self.logbook.set_state(saved["log"])
                 self.reporter.note(f"resumed '{stage}' at update {trainer.update}")
                 if not assembly.resumable:
                     self.reporter.note("this environment cannot give its state: resumable, not bit-identical")
-        last, kept = [float("-inf")], [trainer.update]
+        last, kept, ended = [float("-inf")], [trainer.update], [""]
+        self.callbacks.start(watched)
 
         def save(state: dict[str, Any]) -> None:
             # Paced by the clock: *when* a checkpoint is taken changes nothing of what is computed.
-            if time.monotonic() - last[0] < CHECKPOINT_PAUSE_S and not stop():
+            if time.monotonic() - last[0] < CHECKPOINT_PAUSE_S and not (stop() or ended[0]):
                 return
-            statefile.save(checkpoint, {"stage": stage, "trainer": state})
+            log = {} if self.logbook is None else self.logbook.get_state()
+            statefile.save(checkpoint, {"stage": stage, "trainer": state, "watched": watched.get_state(), "log": log})
             last[0], kept[0] = time.monotonic(), int(state["update"])
+            self.callbacks.checkpoint(watched)
 
-        def progress(update: int, metrics: dict[str, dict[str, float]]) -> None:
-            if update % 10 == 0 or update == config.updates:
-                self.reporter.advance(update, _short(metrics))
+        def progress(update: int, metrics: dict[str, dict[str, float]]) -> bool:
+            if self.callbacks and (who := self.callbacks.update(watched, metrics)):
+                ended[0] = f"{who} ended '{stage}' after update {update:,} of {config.updates:,}"
+            if update % 10 == 0 or update == config.updates or ended[0]:
+                self.reporter.advance(update, _short(metrics, watched))
+            return not ended[0]
 
         with interruptible() as stop:
             try:
                 history = trainer.run(config, Hooks(assembly.schedule, save, progress, stop))
+                self.callbacks.end(watched)
+                self._note(ended[0])
             except EnvironmentFault as error:
                 if kept[0]:
                     error.mend += f"; --resume goes on from the checkpoint of update {kept[0]}"
@@ -112,11 +140,17 @@ class Run:
                     "network": dict(program.network.state_dict()),
                     "tasks": [task.to_json() for task in program.tasks.values()],
                     "curves": history.curves,
+                    "ended": ended[0],
                 },
             )
             if stop():  # asked for during the last update, or while this was written
                 raise interrupted(f"interrupted after '{stage}'")
         return program, history.curves
+
+    def _note(self, ended: str) -> None:
+        if ended:
+            self.notes.append(ended)
+            self.reporter.note(ended)
 
     def tidy(self) -> None:
         """A run that reached no state leaves nothing behind."""
@@ -144,9 +178,12 @@ def interrupted(what: str) -> Interrupted:
     return Interrupted(f"{what}; finished stages are kept.", where="fit", mend="run the same command with --resume")
 
 
-def _short(metrics: dict[str, dict[str, float]]) -> str:
-    parts = []
+def _short(metrics: dict[str, dict[str, float]], watched: Training) -> str:
+    parts, acting = [], watched.experience
     for task, values in metrics.items():
-        shown = "episode_return" if "episode_return" in values else "loss"
-        parts.append(f"{task} {'return ' if shown != 'loss' else ''}{values[shown]:.4g}")
+        met = acting.get(task)
+        mean = values.get("episode_return", met.episode_return if met else math.nan)
+        parts.append(f"{task} {values['loss']:.4g}" if math.isnan(mean) else f"{task} return {mean:.4g}")
+    if acting:
+        parts.append(f"{watched.steps_per_s:,.0f} steps/s")
     return "  ".join(parts)
