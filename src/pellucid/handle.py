@@ -17,6 +17,7 @@ from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.data.tables import rows_from_frame
+from pellucid.envs.making import name_given, room, using
 from pellucid.explain import Explanation, attribute
 from pellucid.nn.foreign import wrap as wrap_model
 from pellucid.report.progress import Progress
@@ -35,7 +36,7 @@ from pellucid.runs.reviewing import accept
 from pellucid.runs.revise import ReviseConfig
 from pellucid.runs.revise import revise as revise_version
 from pellucid.spec.loader import load_spec as read_spec
-from pellucid.spec.model import IN_MEMORY, Spec
+from pellucid.spec.model import GIVEN, IN_MEMORY, ControlTask, Spec
 from pellucid.spec.presets import env_spec, table_spec
 from pellucid.store.records import Entry, Event
 from pellucid.store.store import Store
@@ -116,12 +117,26 @@ class LearnedProgram:
         return explain_rows(self.store, self.ref, rows=rows, at=names, tasks=[name], **options)[name]
 
     def revise(
-        self, *, method: str = "lora", source: Any = None, because: str = "", progress: bool = False, **options: Any
+        self,
+        *,
+        method: str = "lora",
+        source: Any = None,
+        env: Any = None,
+        because: str = "",
+        progress: bool = False,
+        **options: Any,
     ) -> Revision:
-        """Train a delta from the open feedback and propose it; see `runs.revise.ReviseConfig` for the options."""
+        """Train a delta from the open feedback and propose it; see `runs.revise.ReviseConfig` for the options.
+
+        Args:
+            source: rows that replace its own.
+            env: the object again, when it was fitted in one that is no id.
+        """
         config = ReviseConfig(method=method, **options)
         reporter = _reporter(progress)
-        with reporter:
+        played = {str(task.options.get("env")) for task in self.program.tasks.values()}
+        objects = {name: env for name in played if env is not None and name.startswith(GIVEN)}
+        with reporter, using(given=objects):
             done = revise_version(
                 self.store, self.ref, config, source=source, because=because, reporter=reporter.reporter
             )
@@ -256,7 +271,7 @@ class WrappedProgram:
         data: pd.DataFrame | Rows | None = None,
         target: str | None = None,
         *,
-        env: str | None = None,
+        env: Any = None,
         episodes: int = 100,
         seed: int = 0,
         margin: float = 0.01,
@@ -265,11 +280,13 @@ class WrappedProgram:
 
         Args:
             data, target: labelled rows; baselines are fitted by 5-fold cross-fitting on these very rows.
-            env: for a policy, the environment in which it is judged on held-out seeds.
+            env: for a policy, the environment in which it is judged on held-out seeds: an id, Env, VectorEnv or callable.
         """
         task = next(iter(self.tasks.values()))
         if env is not None:
-            return judge_policy(self.program, task, env, episodes=episodes, seed=seed, margin=margin)
+            name, given = _named(env)
+            with using(given=given):
+                return judge_policy(self.program, task, name, episodes=episodes, seed=seed, margin=margin)
         if data is None or (target is None and not isinstance(data, Rows)):
             raise SpecError(
                 "there is nothing to evaluate on.", where="evaluate(...)", mend="give data and target, or env"
@@ -282,7 +299,7 @@ def fit(
     *,
     data: Any = None,
     target: str | None = None,
-    env: str | None = None,
+    env: Any = None,
     algorithm: str | None = None,
     name: str | None = None,
     store: str | Path | Store = STORE,
@@ -299,7 +316,8 @@ def fit(
         spec: a YAML file or a `Spec`; without it, give `data` and `target`, or `env`.
         data: a DataFrame, or the path of a CSV or Parquet file; beside a spec, it replaces the spec's own source.
         target: the column to predict.
-        env: a Gymnasium id.
+        env: a Gymnasium id, an Env, a VectorEnv, or a callable that makes either; beside a spec, the object that its
+            `given:NAME` stands for. An object is not kept: later steps that play in it need it again.
         algorithm: how a policy is learned there; by default what was tuned for the environment, else PPO.
         name: of the program; guessed from the file or the environment.
         store: the folder of the store.
@@ -311,10 +329,17 @@ def fit(
     Returns:
         The first version, or a candidate (a `Revision`) when the program has versions already.
     """
-    chosen, source = chosen_spec(spec, data, target, env, name, tuple(overrides), algorithm)
+    given: dict[str, Any] = {}
+    places: int | None = None
+    if env is not None and not isinstance(env, str):
+        env, given = _named(env)
+        places = room(given[env])
+        if spec is not None:
+            spec, env, given = _with_object(spec, env, given)
+    chosen, source = chosen_spec(spec, data, target, env, name, tuple(overrides), algorithm, places)
     opened = store if isinstance(store, Store) else Store(store)
     reporter = _reporter(progress)
-    with reporter:
+    with reporter, using(given=given):
         done = fit_spec(
             chosen,
             opened,
@@ -336,6 +361,7 @@ def chosen_spec(
     name: str | None,
     overrides: tuple[str, ...],
     algorithm: str | None = None,
+    places: int | None = None,
 ) -> tuple[Spec, Any]:
     """(spec, replacement of its source) from what the user gave."""
     _one_beginning(spec, data, target, env)
@@ -356,7 +382,7 @@ def chosen_spec(
             found = found.replace({"data.source": IN_MEMORY})
         return found, data
     if env is not None:
-        return env_spec(env, name=name, algorithm=algorithm, overrides=overrides), None
+        return env_spec(env, name=name, algorithm=algorithm, overrides=overrides, room=places), None
     if data is None or target is None:
         half = f"the data {data!r} have" if isinstance(data, (str, Path)) else "the data have"
         what = "there is nothing to learn" if data is None else f"{half} no target"
@@ -364,6 +390,28 @@ def chosen_spec(
     if isinstance(data, (str, Path)):
         return table_spec(str(data), target, name=name, overrides=overrides).within(Path.cwd()), None
     return table_spec(IN_MEMORY, target, name=name or "table", overrides=overrides), data
+
+
+def _named(env: Any) -> tuple[str, dict[str, Any]]:
+    """(what a spec calls an environment, the object that this name stands for: none when it is an id)."""
+    if isinstance(env, str):
+        return env, {}
+    name, source = name_given(env)
+    return name, {name: source}
+
+
+def _with_object(spec: Any, name: str, given: dict[str, Any]) -> tuple[Spec, None, dict[str, Any]]:
+    """A spec whose `given:...` environments are this object."""
+    found = spec if isinstance(spec, Spec) else read_spec(spec)
+    wanted = [task.env for task in found.tasks.values() if isinstance(task, ControlTask)]
+    objects = {env: given[name] for env in wanted if env.startswith(GIVEN)}
+    if not objects:
+        raise SpecError(
+            f"the spec's environment is {', '.join(wanted) or 'none'}, not an object.",
+            where="fit(spec, env=...)",
+            mend=f"leave the env out, or write `env: {name}` in the spec",
+        )
+    return found, None, objects
 
 
 def _one_beginning(spec: Any, data: Any, target: str | None, env: str | None) -> None:

@@ -17,11 +17,10 @@ from pellucid.envs.engines import require_engine
 from pellucid.envs.names import env_id_of
 from pellucid.envs.singles import Singles, first_line
 from pellucid.envs.workers import Workers
+from pellucid.spec.model import GIVEN
 
 AnyEnv = gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 Source = str | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | Callable[..., Any]
-
-GIVEN = "given:"  # an environment that was given as an object: `given:CartPole-v1`
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,8 @@ def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         MissingExtra: its engine is not installed.
     """
     register()
+    if env_id.startswith(GIVEN):
+        raise _not_given(env_id)
     module, _, name = env_id.rpartition(":")
     try:
         if module:
@@ -204,13 +205,17 @@ def _found(source: Source) -> Source:
         return source
     given = _given.get({})
     if source not in given:
-        name = source.removeprefix(GIVEN)
-        raise SpecError(
-            f"the environment '{name}' was given as an object, which is not kept with the program.",
-            where=source,
-            mend=f"give it again in Python: env=... with the Env, VectorEnv or callable that '{name}' was",
-        )
+        raise _not_given(source)
     return given[source]
+
+
+def _not_given(source: str) -> SpecError:
+    name = source.removeprefix(GIVEN)
+    return SpecError(
+        f"the environment '{name}' was given as an object, which is not kept with the program.",
+        where=source,
+        mend=f"give it again in Python: env=... with the Env, VectorEnv or callable that '{name}' was",
+    )
 
 
 def _require_callable(source: Any) -> Callable[..., Any]:

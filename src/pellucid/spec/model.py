@@ -21,6 +21,7 @@ from pellucid.spec.crosscheck import cross_problems
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 IN_MEMORY = "dataframe"  # the source of a table that was given as an object
+GIVEN = "given:"  # before the name of an environment that was given as an object
 FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".gz")
 
 Positive = Annotated[float, Field(gt=0)]
@@ -273,7 +274,9 @@ class ControlTask(Section):
 
     kind: Literal["control"]
     env: str = Field(
-        min_length=1, pattern=r"^\S+$", description="Gymnasium id, e.g. CartPole-v1 or pellucid/StockTrading-v0"
+        min_length=1,
+        pattern=r"^\S+$",
+        description="Gymnasium id, e.g. CartPole-v1 or pellucid/StockTrading-v0; given:NAME: an object given in Python",
     )
     cost_bps: float = Field(
         default=5.0,

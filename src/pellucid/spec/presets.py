@@ -7,7 +7,7 @@ from typing import Any
 
 from pellucid.spec.crosscheck import TABULAR
 from pellucid.spec.loader import spec_from
-from pellucid.spec.model import Spec
+from pellucid.spec.model import GIVEN, ControlTask, Spec
 from pellucid.spec.tuned import LINEAR, SMALL, Settings, tuned
 
 # Chosen on wine, digits and diabetes (seed 11) by cross-validated loss; the examples report other tables and seeds.
@@ -50,6 +50,16 @@ BY_ALGORITHM: dict[str, Settings] = {
 }
 
 
+def _narrowed(section: dict[str, Any], algorithm: str, room: int) -> dict[str, Any]:
+    """Fewer environments, each stepped the longer."""
+    known = ControlTask.model_fields[algorithm].default
+    many = int(section.get("num_envs", getattr(known, "num_envs", 1)))
+    steps = section.get("steps", getattr(known, "steps", None))
+    if many <= room or steps is None:
+        return section
+    return {**section, "num_envs": room, "steps": int(steps) * many // room}
+
+
 def slug(text: str) -> str:
     """A program's name from a file's or an environment's."""
     name = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
@@ -64,7 +74,12 @@ def table_spec(source: str, target: str, *, name: str | None = None, overrides: 
 
 
 def env_spec(
-    env: str, *, name: str | None = None, algorithm: str | None = None, overrides: tuple[str, ...] = ()
+    env: str,
+    *,
+    name: str | None = None,
+    algorithm: str | None = None,
+    overrides: tuple[str, ...] = (),
+    room: int | None = None,
 ) -> Spec:
     """The spec of `pellucid fit --env CartPole-v1 [--algorithm dqn]`.
 
@@ -73,11 +88,14 @@ def env_spec(
         name: of the program; guessed from the environment.
         algorithm: None for the one that was tuned for this environment, else PPO.
         overrides: `a.b=v` as after `--set`.
+        room: how many environments there can be, when there is no telling Gymnasium to make more.
     """
-    chosen, settings = tuned(env, algorithm) or (algorithm or "ppo", None)
+    plain = env.removeprefix(GIVEN)
+    chosen, settings = tuned(plain, algorithm) or (algorithm or "ppo", None)
     settings = settings or BY_ALGORITHM[chosen]
-    task = {"kind": "control", "env": env, "algorithm": chosen, chosen: settings.section}
-    raw: dict[str, Any] = {"name": name or slug(env.rsplit("/", 1)[-1]), "tasks": {"policy": task}}
+    section = settings.section if room is None else _narrowed(settings.section, chosen, room)
+    task = {"kind": "control", "env": env, "algorithm": chosen, chosen: section}
+    raw: dict[str, Any] = {"name": name or slug(plain.rsplit("/", 1)[-1]), "tasks": {"policy": task}}
     raw |= {"network": settings.network, "train": settings.train}
     if env.rsplit("/", 1)[-1].startswith("Stock"):  # walks along prices: without others, those that it has itself
         raw["data"] = {"kind": "prices", "source": "planted"}
