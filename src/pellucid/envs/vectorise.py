@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from threading import get_ident
-from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
