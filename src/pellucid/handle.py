@@ -280,7 +280,8 @@ class WrappedProgram:
 
         Args:
             data, target: labelled rows; baselines are fitted by 5-fold cross-fitting on these very rows.
-            env: for a policy, the environment in which it is judged on held-out seeds: an id, Env, VectorEnv or callable.
+            env: for a policy, the environment in which it is judged on held-out seeds: an id, an Env, a VectorEnv or a
+                callable.
         """
         task = next(iter(self.tasks.values()))
         if env is not None:

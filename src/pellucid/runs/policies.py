@@ -13,11 +13,14 @@ from pellucid.core.errors import SchemaError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
+from pellucid.envs.making import room
+from pellucid.envs.vectorise import VectorAdapter
 from pellucid.envs.vectorise import make as make_env
 from pellucid.evidence.finance import replay
 from pellucid.nn.outputs import choices, likeliest
 
 Floats = npt.NDArray[np.float64]
+States = tuple[str, dict[str, Any]]  # a key, and the observation that was met there
 POSITION = np.array([-1.0, 0.0, 1.0])  # of actions 0, 1, 2
 
 
@@ -112,10 +115,10 @@ def rollout(
     keep: int = 256,
     limit: int = 100_000,
 ) -> Rollout:
-    """Run one episode per seed, all together.
+    """Run one episode per seed, all together; an environment that was given as an object has less room: in waves.
 
     Args:
-        env_id: Gymnasium id.
+        env_id: Gymnasium id, or the name of an object that was given.
         choose: (observations as dict of arrays (n, w), step) -> actions (n,) or (n, k).
         seeds: one environment each; held-out seeds are far from those of training.
         clock: name under which `choose` is told the steps so far beside each observation, if it is.
@@ -123,26 +126,15 @@ def rollout(
         limit: steps after which unfinished episodes are cut.
     """
     n = len(seeds)
-    env = make_env(env_id, n, seeds.start, options or {}, own_seeds=True)
+    n_envs = room(env_id) or n
+    env = make_env(env_id, n_envs, seeds.start, options or {}, own_seeds=True)
+    returns, lengths = np.zeros(n), np.zeros(n)
+    kept: list[States] = []
     try:
-        obs = env.reset()
-        returns, lengths = np.zeros(n), np.zeros(n)
-        running = np.ones(n, dtype=bool)
-        kept: list[tuple[str, dict[str, Any]]] = []
-        watched = min(n, 8)
-        for t in range(limit):
-            if clock is not None:
-                obs = {**obs, clock: np.full((n, 1), t, dtype=np.float32)}
-            for i in np.flatnonzero(running[:watched]):
-                kept.append((f"{env_id}/seed={seeds[i]}/step={t}", {k: v[i] for k, v in obs.items()}))
-            step = env.step(choose(obs, t))
-            live = running & step.valid
-            returns += np.where(live, step.reward, 0.0)
-            lengths += live
-            running &= ~(live & (step.terminated | step.truncated))
-            obs = step.obs
-            if not running.any():
-                break
+        for first in range(0, n, n_envs):
+            wave = slice(first, min(first + n_envs, n))
+            env.seed, watched = seeds[first], max(0, 8 - first)
+            returns[wave], lengths[wave] = _play(env, choose, seeds[wave], watched, kept, clock, limit)
     finally:
         env.close()
     chosen = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, min(keep, len(kept))).astype(int))]
@@ -151,6 +143,29 @@ def rollout(
         {k: np.stack([state[k] for _, state in chosen]) for k in chosen[0][1]},
     )
     return Rollout(returns, lengths, states)
+
+
+def _play(
+    env: VectorAdapter, choose: Any, seeds: range, watched: int, kept: list[States], clock: str | None, limit: int
+) -> tuple[Floats, Floats]:
+    """(returns, lengths) of one episode per seed; states of the first `watched` are added to `kept`."""
+    n, obs = env.num_envs, env.reset()
+    returns, lengths = np.zeros(n), np.zeros(n)
+    running = np.arange(n) < len(seeds)  # the last wave may need fewer environments than there are
+    for t in range(limit):
+        if clock is not None:
+            obs = {**obs, clock: np.full((n, 1), t, dtype=np.float32)}
+        for i in np.flatnonzero(running[:watched]):
+            kept.append((f"{env.env_id}/seed={seeds[i]}/step={t}", {k: v[i] for k, v in obs.items()}))
+        step = env.step(choose(obs, t))
+        live = running & step.valid
+        returns += np.where(live, step.reward, 0.0)
+        lengths += live
+        running &= ~(live & (step.terminated | step.truncated))
+        obs = step.obs
+        if not running.any():
+            break
+    return returns[: len(seeds)], lengths[: len(seeds)]
 
 
 def action_dimension(task: Task) -> int:

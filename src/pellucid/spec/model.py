@@ -296,7 +296,10 @@ class ControlTask(Section):
     direct: DirectSpec = DirectSpec()
     env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     workers: int = Field(
-        default=0, ge=0, le=1024, description="processes that step the environments; 0: this one; the results are the same"
+        default=0,
+        ge=0,
+        le=1024,
+        description="processes that step the environments; 0: this one; the results are the same",
     )
     env_timeout: Positive = Field(default=60.0, description="seconds that one call of an environment may take")
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
