@@ -36,7 +36,7 @@ class SoftCritic(nn.Module):
             drawn = torch.rand(TWINS, fan_out, fan_in + 1, generator=generator) * 2.0 * bound - bound
             self.register_parameter(f"weight{i}", nn.Parameter(drawn[:, :, 1:].contiguous()))
             # one dimension, like every bias: weight decay and Muon tell matrices by their dimensions
-            self.register_parameter(f"bias{i}", nn.Parameter(drawn[:, :, 0].flatten()))
+            self.register_parameter(f"bias{i}", nn.Parameter(drawn[:, :, 0].flatten().contiguous()))
         self.log_temperature = nn.Parameter(torch.zeros(1))
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:

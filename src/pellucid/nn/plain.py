@@ -1,4 +1,4 @@
-"""The fast path of plain networks: the same numbers as autograd, by hand, on numpy.
+"""The fast path of plain networks: the same numbers as autograd, by hand, on numpy and oneDNN (see `nn.products`).
 
 For small networks most of the time goes into the bookkeeping of autograd and of many small tensor calls, and numpy's
 tanh and narrow matrix products are several times faster on a CPU than torch's. `plain_view` gives a view of a network
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import FieldEncoder, Network, safe
+from pellucid.nn.products import layer, product
 
 Array = npt.NDArray[np.float32]
 
@@ -46,7 +47,7 @@ class PlainView:
         self._encoders: list[FieldEncoder] = [_encoder(network, field) for field in self.fields]
         self._normalises = any(e.normalise for e in self._encoders)
         layers = [m for m in network.trunk if isinstance(m, nn.Linear)]
-        self._relu = isinstance(network.trunk[0], nn.ReLU)
+        self._activation = "relu" if isinstance(network.trunk[0], nn.ReLU) else "tanh"
         found = network.heads[safe(task)]
         assert isinstance(found, nn.ModuleDict)
         heads = {name: h for name, h in found.items() if isinstance(h, nn.Linear)}
@@ -59,6 +60,7 @@ class PlainView:
         # Gradients lie in one vector, matrices first: the order in which `optim.Flat` keeps the parameters.
         owned: list[Any] = [e.project.weight for e in self._encoders] + [network.bias]
         owned += [p for m in (*layers, *heads.values()) for p in (m.weight, m.bias)]
+        self._owned = owned
         mine = [p for p in network.parameters() if any(p is q for q in owned)]
         self.parameters: list[nn.Parameter] = [p for p in mine if p.ndim >= 2] + [p for p in mine if p.ndim < 2]
         vector: Array = np.zeros(sum(p.numel() for p in mine), dtype=np.float32)
@@ -66,12 +68,15 @@ class PlainView:
         self._gradients = [vector[s].reshape(p.shape) for s, p in zip(spans, self.parameters, strict=True)]
         self.vector = torch.from_numpy(vector)
         self.gradients = [torch.from_numpy(g) for g in self._gradients]
-        place = {id(p): g for p, g in zip(self.parameters, self._gradients, strict=True)}
-        self._into = [place[id(p)] for p in owned]  # in the order of `owned`
+        self.write_to({id(p): g for p, g in zip(self.parameters, self._gradients, strict=True)})
         self._ones: Array = np.ones(0, dtype=np.float32)
         self._inputs: Array = np.empty((0, 0), dtype=np.float32)
         self._active: list[Array] = []
         self._gather()
+
+    def write_to(self, place: Mapping[int, Array]) -> None:
+        """Have `backward` write gradients elsewhere: arrays by the parameters' `id`."""
+        self._into = [place[id(p)] for p in self._owned]
 
     def _gather(self) -> None:
         """Weights that one matrix product takes together: of all fields, and of all heads."""
@@ -88,13 +93,9 @@ class PlainView:
         if changed:
             self._gather()
         x = self.joined(blocks)
-        h = x @ self._fields_in.T
-        h += self._bias
-        self._inputs, self._active = x, [self._activate(h)]
+        self._inputs, self._active = x, [layer(x, self._fields_in, self._bias, self._activation)]
         for weight, bias in self._layers:
-            h = self._active[-1] @ weight.T
-            h += bias
-            self._active.append(self._activate(h))
+            self._active.append(layer(self._active[-1], weight, bias, self._activation))
         # Transposed, outputs of a narrow head lie side by side: numpy's sums and products over rows are fast there.
         out = self._heads_out @ self._active[-1].T
         out += self._heads_bias
@@ -114,12 +115,12 @@ class PlainView:
         for i, rows in enumerate(self._rows.values()):
             into[behind + 2 * i][...] = weights[rows]
             into[behind + 2 * i + 1][...] = biases[rows]
-        down = self._through(times(g.T, self._heads_out), self._active[-1])
+        down = self._through(product(g.T, self._heads_out), self._active[-1])
         for i in range(len(self._layers) - 1, -1, -1):
             place = len(self._first) + 1 + 2 * i
-            np.matmul(down.T, self._active[i], out=into[place])
+            product(down.T, self._active[i], out=into[place])
             np.matmul(self._ones, down, out=into[place + 1])
-            down = self._through(down @ self._layers[i][0], self._active[i])
+            down = self._through(product(down, self._layers[i][0]), self._active[i])
         first = down.T @ self._inputs
         for i, columns in enumerate(self._columns):
             into[i][...] = first[:, columns]
@@ -144,23 +145,15 @@ class PlainView:
             parts.append(x)
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
-    def _activate(self, h: Array) -> Array:
-        return np.maximum(h, 0.0, out=h) if self._relu else np.tanh(h, out=h)
-
     def _through(self, down: Array, active: Array) -> Array:
         """The gradient before an activation, from that behind it and the activation's value."""
-        return np.multiply(down, active > 0.0 if self._relu else 1.0 - active * active, out=down)
+        return np.multiply(down, active > 0.0 if self._activation == "relu" else 1.0 - active * active, out=down)
 
 
 def _spans(widths: list[int]) -> list[slice]:
     """Where parts of these widths lie side by side."""
     ends = np.cumsum([0, *widths]).tolist()
     return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
-
-
-def times(g: Array, weight: Array) -> Array:
-    """g @ weight; numpy's product of a column and a row is some fifteen times slower than multiplying them."""
-    return g * weight if g.shape[1] == 1 else g @ weight
 
 
 def _encoder(network: Network, field: str) -> FieldEncoder:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from pellucid.nn.critic import TWINS, SoftCritic
-from pellucid.nn.plain import times
+from pellucid.nn.products import layer, product
 
 Array = npt.NDArray[np.float32]
 
@@ -28,7 +28,7 @@ class PlainCritic:
     def __init__(self, critic: SoftCritic, weights: Mapping[str, Tensor] | None = None) -> None:
         self.parameters: list[nn.Parameter] = list(critic.values().values())
         found = critic.values() if weights is None else weights
-        self._relu = isinstance(critic.activation, nn.ReLU)
+        self._activation = "relu" if isinstance(critic.activation, nn.ReLU) else "tanh"
         self._layers = [
             (found[f"weight{i}"].detach().numpy(), found[f"bias{i}"].detach().numpy().reshape(TWINS, -1))
             for i in range(len(critic.sizes) - 1)
@@ -39,29 +39,28 @@ class PlainCritic:
         """Both values, shape (2, n), of joined states and actions (n, w); what the gradients need is kept."""
         self._inputs = []
         q = np.empty((TWINS, len(x)), dtype=np.float32)
+        *hidden, (top, top_bias) = self._layers
         for twin in range(TWINS):
-            h, kept = x, []
-            for i, (weight, bias) in enumerate(self._layers):
-                kept.append(h)
-                h = h @ weight[twin].T
-                h += bias[twin]
-                if i < len(self._layers) - 1:
-                    h = np.maximum(h, 0.0, out=h) if self._relu else np.tanh(h, out=h)
-            q[twin] = h[:, 0]
+            kept = [x]
+            for weight, bias in hidden:
+                kept.append(layer(kept[-1], weight[twin], bias[twin], self._activation))
+            np.matmul(kept[-1], top[twin, 0], out=q[twin])
+            q[twin] += top_bias[twin, 0]
             self._inputs.append(kept)
         return q
 
     def backward(self, gradient: Array) -> list[Array]:
         """Gradients of `parameters`, in their order, from those of both values (2, n)."""
-        grads = [np.empty_like(x) for layer in self._layers for x in layer]
+        grads = [np.empty_like(x) for pair in self._layers for x in pair]
+        ones = np.ones(gradient.shape[1], dtype=np.float32)
         for twin in range(TWINS):
             down = gradient[twin][:, None]
             for i in range(len(self._layers) - 1, -1, -1):
                 entering = self._inputs[twin][i]
-                np.matmul(down.T, entering, out=grads[2 * i][twin])
-                down.sum(0, out=grads[2 * i + 1][twin])
+                product(down.T, entering, out=grads[2 * i][twin])
+                np.matmul(ones, down, out=grads[2 * i + 1][twin])
                 if i:
-                    down = self._through(times(down, self._layers[i][0][twin]), entering)
+                    down = self._through(product(down, self._layers[i][0][twin]), entering)
         return [g.reshape(-1) if i % 2 else g for i, g in enumerate(grads)]
 
     def slope_of_least(self, q: Array, columns: int) -> Array:
@@ -70,15 +69,14 @@ class PlainCritic:
         slope = np.empty((q.shape[1], columns), dtype=np.float32)
         for twin in range(TWINS):
             rows = np.flatnonzero(least == twin)  # the other critic passes no gradient in these
-            down = np.broadcast_to(self._layers[-1][0][twin], (len(rows), self._layers[-1][0].shape[2]))
+            down = np.repeat(self._layers[-1][0][twin], len(rows), axis=0)
             for i in range(len(self._layers) - 1, 0, -1):
                 down = self._through(down, self._inputs[twin][i][rows])
                 weight = self._layers[i - 1][0][twin]
-                down = down @ (weight if i > 1 else weight[:, -columns:])
+                down = product(down, weight if i > 1 else weight[:, -columns:])
             slope[rows] = down
         return slope
 
     def _through(self, down: Array, active: Array) -> Array:
-        """The gradient before an activation, from that behind it and the activation's value."""
-        slope = active > 0.0 if self._relu else 1.0 - active * active
-        return np.multiply(down, slope, out=down if down.flags.writeable else None)
+        """The gradient before an activation, from that behind it (overwritten) and the activation's value."""
+        return np.multiply(down, active > 0.0 if self._activation == "relu" else 1.0 - active * active, out=down)
