@@ -134,7 +134,7 @@ def rollout(
         for first in range(0, n, n_envs):
             wave = slice(first, min(first + n_envs, n))
             env.seed, watched = seeds[first], max(0, 8 - first)
-            returns[wave], lengths[wave] = _play(env, choose, seeds[wave], watched, kept, clock, limit)
+            returns[wave], lengths[wave] = _play(env, env_id, choose, seeds[wave], watched, kept, clock, limit)
     finally:
         env.close()
     chosen = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, min(keep, len(kept))).astype(int))]
@@ -146,7 +146,14 @@ def rollout(
 
 
 def _play(
-    env: VectorAdapter, choose: Any, seeds: range, watched: int, kept: list[States], clock: str | None, limit: int
+    env: VectorAdapter,
+    name: str,
+    choose: Any,
+    seeds: range,
+    watched: int,
+    kept: list[States],
+    clock: str | None,
+    limit: int,
 ) -> tuple[Floats, Floats]:
     """(returns, lengths) of one episode per seed; states of the first `watched` are added to `kept`."""
     n, obs = env.num_envs, env.reset()
@@ -156,7 +163,7 @@ def _play(
         if clock is not None:
             obs = {**obs, clock: np.full((n, 1), t, dtype=np.float32)}
         for i in np.flatnonzero(running[:watched]):
-            kept.append((f"{env.env_id}/seed={seeds[i]}/step={t}", {k: v[i] for k, v in obs.items()}))
+            kept.append((f"{name}/seed={seeds[i]}/step={t}", {k: v[i] for k, v in obs.items()}))
         step = env.step(choose(obs, t))
         live = running & step.valid
         returns += np.where(live, step.reward, 0.0)
