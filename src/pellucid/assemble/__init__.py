@@ -6,5 +6,6 @@ of the evidence and the final fit go through the same lines.
 
 from pellucid.assemble.build import Assembly, assemble, training_target
 from pellucid.assemble.problem import Problem, problem
+from pellucid.assemble.table import steps_of, table_task, tabulate
 
-__all__ = ["Assembly", "Problem", "assemble", "problem", "training_target"]
+__all__ = ["Assembly", "Problem", "assemble", "problem", "steps_of", "table_task", "tabulate", "training_target"]

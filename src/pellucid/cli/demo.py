@@ -181,12 +181,12 @@ class Tour:
     def fingerprint(self, ref: str) -> str:
         """SHA-256 over parameters, buffers and outputs on the review rows."""
         from pellucid.nn.delta import parameters_sha
-        from pellucid.runs.artefact import load_program, load_rows
+        from pellucid.runs.artefact import load_network, load_rows
         from pellucid.store.store import Store
 
         store = Store(self.path("store"))
         entry = store.resolve(ref)
-        program = load_program(store, entry)
+        program = load_network(store, entry, what="demo")
         parts = [parameters_sha(program.network)]
         for name in program.tasks:
             rows = load_rows(store, entry.manifest["blobs"][f"explained/{name}"])

@@ -220,6 +220,9 @@ _EXTRA = {
     "lowest_return": "Lowest return of an episode",
     "mean_length": "Mean length of an episode, steps",
     "held_out_seeds": "Seeds of the episodes",
+    "optimum": "Most that any policy can earn, exact",
+    "expected_return": "What this policy earns on average, exact",
+    "optimum_within": "The interval contains the optimum",
 }
 _ORDER = {key: place for place, key in enumerate(_EXTRA)}
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pellucid.adapt import restore
+from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.core.task import Task
@@ -17,16 +18,26 @@ from pellucid.core.version import __version__
 from pellucid.data.encoding import Encoding
 from pellucid.nn.network import Network
 from pellucid.nn.program import NetworkProgram
+from pellucid.rl.tabular import TabularProgram
 from pellucid.spec.loader import spec_from
 from pellucid.spec.model import Spec
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
 FORMAT = 1
+Learned = NetworkProgram | TabularProgram  # what a fit makes and a version holds
 
 
-def save_program(store: Store, program: NetworkProgram) -> dict[str, str]:
+def save_program(store: Store, program: Learned) -> dict[str, str]:
     """The blobs of a program, by role; deltas are saved beside the base, whose blobs stay as they are."""
+    if isinstance(program, TabularProgram):
+        table = {
+            "table": {"timed": program.timed},
+            "schema": program.schema.to_json(),
+            "tasks": [task.to_json() for task in program.tasks.values()],
+            "deltas": [],
+        }
+        return {"program": store.blobs.put_json(table), "weights": store.blobs.put_tensors({"Q": program.Q})}
     described = {
         "architecture": program.network.architecture,
         "schema": program.schema.to_json(),
@@ -43,7 +54,7 @@ def save_program(store: Store, program: NetworkProgram) -> dict[str, str]:
     return blobs
 
 
-def load_program(store: Store, entry: Entry) -> NetworkProgram:
+def load_program(store: Store, entry: Entry) -> Learned:
     """The program of a version: the base with its deltas attached in order.
 
     Raises:
@@ -52,6 +63,8 @@ def load_program(store: Store, entry: Entry) -> NetworkProgram:
     """
     blobs: Mapping[str, str] = entry.manifest["blobs"]
     raw = store.blobs.get_json(blobs["program"])
+    if "table" in raw:
+        return _table(store.blobs.get_tensors(blobs["weights"])["Q"], Task.from_json(raw["tasks"][0]))
     network = Network(**raw["architecture"])
     network.load_state_dict(store.blobs.get_tensors(blobs["weights"]))
     network.eval()
@@ -64,6 +77,36 @@ def load_program(store: Store, entry: Entry) -> NetworkProgram:
     return NetworkProgram(
         network, Schema.from_json(raw["schema"]), tasks, Encoding.from_json(raw["encoding"]), tuple(deltas)
     )
+
+
+def _table(Q: torch.Tensor, task: Task) -> TabularProgram:
+    options = task.options
+    return TabularProgram(
+        Q.numpy(),
+        env=options["env"],
+        discount=options["discount"],
+        actions=tuple(options["action_names"]),
+        task=task.name,
+        options=options,
+    )
+
+
+def load_network(store: Store, entry: Entry, *, what: str) -> NetworkProgram:
+    """The program of a version that must be a network.
+
+    Args:
+        what: that is to be done with it, for the error: "revise".
+    Raises:
+        DataError: it is a table.
+    """
+    program = load_program(store, entry)
+    if isinstance(program, TabularProgram):
+        raise DataError(
+            f"'{entry.ref}' is a table of action values, without a network that a small change could correct.",
+            where=f"{what} '{entry.ref}'",
+            mend="fit it again with other settings, or with --algorithm dqn",
+        )
+    return program
 
 
 def load_spec(store: Store, entry: Entry) -> Spec:

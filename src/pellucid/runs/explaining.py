@@ -13,8 +13,7 @@ from pellucid.core.errors import DataError, nearest
 from pellucid.core.rows import Rows
 from pellucid.data.tables import rows_from_frame
 from pellucid.explain import Explanation, attribute
-from pellucid.nn.program import NetworkProgram
-from pellucid.runs.artefact import load_program, load_rows, load_spec
+from pellucid.runs.artefact import Learned, load_program, load_rows, load_spec
 from pellucid.runs.policies import on_rows, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.spec.model import Spec, TableData
@@ -79,14 +78,14 @@ def explain(
     return found
 
 
-def _own(program: NetworkProgram, spec: Spec, source: Any) -> Rows | None:
+def _own(program: Learned, spec: Spec, source: Any) -> Rows | None:
     """The rows that can be named. Of another table only the inputs are needed: whom one asks about has no label yet."""
     if source is not None and isinstance(spec.data, TableData):
         return rows_from_frame(source, list(program.schema.inputs), spec.data.id)
     return problem(spec, source).rows if spec.data is not None or source is not None else None
 
 
-def _pool(program: NetworkProgram, name: str, rows: Rows | None, background: Rows) -> Rows:
+def _pool(program: Learned, name: str, rows: Rows | None, background: Rows) -> Rows:
     """The rows that can be asked about; a policy is asked in the states that it is in."""
     task = program.tasks[name]
     if rows is None or not on_rows(task):
@@ -94,7 +93,7 @@ def _pool(program: NetworkProgram, name: str, rows: Rows | None, background: Row
     return visited(program, task, rows) if trades(task) else rows
 
 
-def _given(program: NetworkProgram, name: str, data: Rows | pd.DataFrame) -> Rows:
+def _given(program: Learned, name: str, data: Rows | pd.DataFrame) -> Rows:
     task = program.tasks[name]
     inputs = [field for field in task.inputs if not (trades(task) and field == "position")]
     rows = data if isinstance(data, Rows) else rows_from_frame(data, [program.schema[field] for field in inputs])

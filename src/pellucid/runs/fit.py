@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.assemble import Problem, assemble, problem
+from pellucid.assemble import Problem, assemble, problem, steps_of, table_task, tabulate
 from pellucid.core.errors import ReviewError, SpecError
 from pellucid.core.random import derive, stream
 from pellucid.core.rows import Rows
@@ -24,8 +24,8 @@ from pellucid.core.task import Task
 from pellucid.envs.making import Stepping, using
 from pellucid.evidence.folds import touched, walk_forward
 from pellucid.explain import attribute
-from pellucid.nn.program import NetworkProgram
-from pellucid.runs.artefact import FORMAT, provenance, save_program, save_rows
+from pellucid.rl.tabular import TabularProgram
+from pellucid.runs.artefact import FORMAT, Learned, provenance, save_program, save_rows
 from pellucid.runs.judge import FoldResult, judge_episodes, judge_folds
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import greedy, on_rows, rollout, trades, visited
@@ -119,7 +119,7 @@ def _require_same_program(prob: Problem, store: Store) -> None:
 class Version:
     """Everything that a version will consist of."""
 
-    program: NetworkProgram
+    program: Learned
     evidence: dict[str, Any]
     review: Rows | None
     outputs: dict[str, pd.DataFrame]
@@ -183,7 +183,7 @@ def _described(review: Rows) -> dict[str, Any]:
 
 def _fit_env(prob: Problem, run: Run) -> Version:
     spec = prob.spec
-    program, history = run.train("fit", partial(assemble, prob, None, seed=spec.seed))
+    program, history = _learn(prob, run)
     episodes = spec.evidence.episodes
     outputs = {name: outputs_table(program, task, None, episodes=episodes) for name, task in program.tasks.items()}
     evidence = {
@@ -200,6 +200,17 @@ def _fit_env(prob: Problem, run: Run) -> Version:
         "parameters": program.parameter_count(),
     }
     return Version(program, evidence, None, outputs, backgrounds(program, None, spec), [], [])
+
+
+def _learn(prob: Problem, run: Run) -> tuple[Learned, dict[str, Any]]:
+    """The program of an environment, and its learning curves: a table has none."""
+    task = table_task(prob)
+    if task is None:
+        return run.train("fit", partial(assemble, prob, None, seed=prob.spec.seed))
+    run.reporter.stage("fit", steps_of(task))
+    table = tabulate(prob, task, progress=run.reporter.advance)
+    run.reporter.advance(steps_of(task))
+    return table, {}
 
 
 def _curves(history: dict[str, Any]) -> list[dict[str, Any]]:
@@ -235,14 +246,15 @@ def _controls(prob: Problem, run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def backgrounds(program: NetworkProgram, train: Rows | None, spec: Spec) -> dict[str, Rows]:
+def backgrounds(program: Learned, train: Rows | None, spec: Spec) -> dict[str, Rows]:
     """Reference rows of each task's explanations: training rows; for a policy, states that it visits."""
     found = {}
     for name, task in program.tasks.items():
         if train is None or not on_rows(task):
             seeds = range(HELD_OUT - 1000, HELD_OUT - 1000 + 16)
-            options = task.options.get("env_options")
-            rows = rollout(str(task.options["env"]), greedy(program, task), seeds, options=options, keep=4096).states
+            options, clock = task.options.get("env_options"), task.options.get("clock")
+            choose, env = greedy(program, task), str(task.options["env"])
+            rows = rollout(env, choose, seeds, options=options, clock=clock, keep=4096).states
         else:
             rows = visited(program, task, train) if trades(task) else train
             rows = replace(rows, targets={})
@@ -251,7 +263,7 @@ def backgrounds(program: NetworkProgram, train: Rows | None, spec: Spec) -> dict
     return found
 
 
-def attributions(program: NetworkProgram, task: Task, rows: Rows, background: Rows, spec: Spec) -> dict[str, Any]:
+def attributions(program: Learned, task: Task, rows: Rows, background: Rows, spec: Spec) -> dict[str, Any]:
     """The attributions that a version keeps for diffs: the same rows under two seeds, which is the noise floor."""
     shown = np.unique(np.linspace(0, len(rows) - 1, min(ATTRIBUTED, len(rows))).astype(int))
     kept = rows.take(shown)
@@ -276,7 +288,7 @@ def attributions(program: NetworkProgram, task: Task, rows: Rows, background: Ro
     }
 
 
-def describe_rows(program: NetworkProgram, review: Rows | None, background: dict[str, Rows]) -> dict[str, Rows]:
+def describe_rows(program: Learned, review: Rows | None, background: dict[str, Rows]) -> dict[str, Rows]:
     """The rows on which attributions are compared: review rows, with the positions that the program holds there."""
     found = {}
     for name, task in program.tasks.items():
@@ -289,7 +301,7 @@ def describe_rows(program: NetworkProgram, review: Rows | None, background: dict
 
 def keep_version(
     store: Store,
-    program: NetworkProgram,
+    program: Learned,
     spec: Spec,
     outputs: dict[str, pd.DataFrame],
     background: dict[str, Rows],
@@ -331,14 +343,14 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
         version.evidence,
         {"touched": store.blobs.put_table(keys), "trained": store.blobs.put_table(trained)},
     )
-    total = program.parameter_count()
+    total, width = program.parameter_count(), 8 if isinstance(program, TabularProgram) else 4
     manifest = {
         "format": FORMAT,
         "kind": "fit",
         "name": spec.name,
         "folder": _folder(spec, store),
         "blobs": blobs,
-        "parameters": {"touched": total, "total": total, "share": 1.0, "bytes": 4 * total},
+        "parameters": {"touched": total, "total": total, "share": 1.0, "bytes": width * total},
         "provenance": provenance(seed=spec.seed, data_sha=prob.data_sha, spec_sha=spec.sha()),
     }
     head = store.head(spec.name) if spec.name in store.names() else None

@@ -195,7 +195,7 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
     answers = [answer(task, name, context) for name in task.baselines or ("random", "best_constant_action")]
     losses = table["loss"].to_numpy(dtype=float)
     lengths = [float(str(d).split()[0]) for d in table["decision"]]
-    extra = {
+    extra: dict[str, Any] = {
         "mean_return": float(-losses.mean()),
         "lowest_return": float((-losses).min()),
         "mean_length": float(np.mean(lengths)),
@@ -204,7 +204,8 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
     }
     entry = task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)
     if "optimum" in extra:
-        low, high = (-np.inf if bound is None else -bound for bound in (entry["high"], entry["low"]))
+        least, most = entry["low"], entry["high"]  # loss
+        low, high = -np.inf if most is None else -most, np.inf if least is None else -least
         entry["extra"]["optimum_within"] = within(extra["optimum"], low, high)
     return entry
 

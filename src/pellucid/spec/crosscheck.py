@@ -10,6 +10,7 @@ from typing import Any
 
 Found = tuple[tuple[str, ...], str, str]  # path, got, allowed
 
+TABULAR = ("value_iteration", "policy_iteration", "q_learning", "sarsa")
 NEEDS = {"forecast": "prices", "volatility": "prices", "classify": "table", "regress": "table"}
 
 
@@ -22,6 +23,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
         found += _bc(str(name), _mapping(task))
+        found += _table_alone(raw, str(name), _mapping(task))
     return found
 
 
@@ -77,3 +79,12 @@ def _ppo(name: str, task: Mapping[str, Any]) -> Iterator[Found]:
 def _bc(name: str, task: Mapping[str, Any]) -> Iterator[Found]:
     if task.get("algorithm") == "bc" and _mapping(task.get("bc")).get("demonstrations") in (None, ""):
         yield ("tasks", name, "bc", "demonstrations"), "no file", "a file of shown states and actions"
+
+
+def _table_alone(raw: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> Iterator[Found]:
+    """A table of action values shares nothing with a network."""
+    algorithm = task.get("algorithm")
+    if task.get("kind") != "control" or algorithm not in TABULAR:
+        return
+    if raw.get("data") is not None or len(_mapping(raw.get("tasks"))) > 1:
+        yield ("tasks", name, "algorithm"), f"{algorithm} beside other tasks or data", "this task alone, without data"

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pellucid.spec.crosscheck import cross_problems
+from pellucid.spec.crosscheck import TABULAR, cross_problems
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 IN_MEMORY = "dataframe"  # the source of a table that was given as an object
@@ -178,6 +178,7 @@ class DQNSpec(Section):
     discount: float = Field(default=0.99, ge=0, le=1, description="of rewards, per step")
     double: bool = Field(default=True, description="choose the next action by the network, value it by the target")
     duelling: bool = Field(default=False, description="a state's value and the actions' advantages as separate heads")
+    huber: Positive | None = Field(default=1.0, description="larger errors count linearly; null: all count squared")
     replay: ReplaySpec = ReplaySpec()
     priority: PrioritySpec = PrioritySpec()
     explore: ExploreSpec = ExploreSpec()
@@ -269,6 +270,31 @@ class DirectSpec(Section):
         return 1
 
 
+class PolicyIterationSpec(Section):
+    """Policy iteration: an exact optimum of a finite environment whose transitions are known."""
+
+    discount: float = Field(default=0.999, ge=0, le=1, description="of rewards, per step")
+
+
+class ValueIterationSpec(Section):
+    """Value iteration: the exact optimum of a finite environment whose transitions are known."""
+
+    clock: bool = Field(
+        default=True,
+        description="decide by the steps so far too, where the environment has a time limit: the undiscounted optimum",
+    )
+    discount: float = Field(default=1.0, ge=0, le=1, description="of rewards, per step; not used with a clock")
+
+
+class SampledSpec(Section):
+    """Q-learning or SARSA: a table of action values, learned from single steps."""
+
+    steps: Count = Field(default=1_000_000, description="environment steps")
+    discount: float = Field(default=0.999, ge=0, le=1, description="of rewards, per step")
+    epsilon: Share = Field(default=0.3, description="share of random actions while learning")
+    power: OpenShare = Field(default=0.7, description="the n-th step size of a state and action is n to minus this")
+
+
 class ControlTask(Section):
     """A policy for an environment."""
 
@@ -287,13 +313,19 @@ class ControlTask(Section):
     episode_days: Count | None = Field(
         default=None, description="days per episode; none: to the end of the data (price environments)"
     )
-    algorithm: Literal["ppo", "dqn", "sac", "es", "bc", "direct"] = "ppo"
+    algorithm: Literal[
+        "ppo", "dqn", "sac", "es", "bc", "direct", "value_iteration", "policy_iteration", "q_learning", "sarsa"
+    ] = "ppo"
     ppo: PPOSpec = PPOSpec()  # each algorithm has a section of its name
     dqn: DQNSpec = DQNSpec()
     sac: SACSpec = SACSpec()
     es: ESSpec = ESSpec()
     bc: BCSpec = BCSpec()
     direct: DirectSpec = DirectSpec()
+    value_iteration: ValueIterationSpec = ValueIterationSpec()
+    policy_iteration: PolicyIterationSpec = PolicyIterationSpec()
+    q_learning: SampledSpec = SampledSpec()
+    sarsa: SampledSpec = SampledSpec()
     env_options: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     workers: int = Field(
         default=0,
@@ -306,9 +338,14 @@ class ControlTask(Section):
 
     @property
     def settings(self) -> PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec:
-        """The section of the chosen algorithm."""
+        """The section of the chosen algorithm, of those that train a network."""
         found: PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec = getattr(self, self.algorithm)
         return found
+
+    @property
+    def tabular(self) -> bool:
+        """The algorithm fills a table instead of training a network."""
+        return self.algorithm in TABULAR
 
 
 class NetworkSpec(Section):

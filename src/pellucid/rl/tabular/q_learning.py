@@ -6,6 +6,7 @@ for powers below one (Even-Dar & Mansour 2003). A truncated step bootstraps, a t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -16,10 +17,19 @@ from pellucid.core.errors import DataError
 from pellucid.core.random import derive, stream
 
 Floats = npt.NDArray[np.float64]
+Progress = Callable[[int], None]
 
 
 def q_learning(
-    env: gymnasium.Env[Any, Any], discount: float, *, steps: int, seed: int, epsilon: float = 0.3, power: float = 0.7
+    env: gymnasium.Env[Any, Any],
+    discount: float,
+    *,
+    steps: int,
+    seed: int,
+    epsilon: float = 0.3,
+    power: float = 0.7,
+    initial: float = 0.0,
+    progress: Progress | None = None,
 ) -> Floats:
     """Learn Q* from `steps` steps of an environment with finite states and actions.
 
@@ -28,13 +38,16 @@ def q_learning(
         discount: of rewards, per step.
         epsilon: share of random actions; 1.0 explores most evenly, and Q-learning does not mind.
         power: of the step size.
+        initial: value of what was never tried; more than can be earned makes the greedy policy try everything.
+        progress: told the steps done, now and then.
     Returns:
-        Q, (S, A); zero where never visited.
+        Q, (S, A); `initial` where never visited.
     """
-    Q, visits = tables(env)
+    Q, visits = tables(env, initial)
     generator = stream(seed, "q_learning")
     s = _begin(env, derive(seed, "q_learning/env"))
-    for _ in range(steps):
+    for done in range(steps):
+        tell(progress, done)
         a = explore(Q[s], epsilon, generator)
         following, reward, terminated, truncated, _ = env.step(a)
         target = float(reward) + (0.0 if terminated else discount * float(Q[following].max()))
@@ -44,8 +57,14 @@ def q_learning(
     return Q
 
 
-def tables(env: gymnasium.Env[Any, Any]) -> tuple[Floats, Floats]:
-    """(Q, visits), both zero, (S, A).
+def tell(progress: Progress | None, done: int) -> None:
+    """Every ten thousand steps."""
+    if progress is not None and done % 10_000 == 0:
+        progress(done)
+
+
+def tables(env: gymnasium.Env[Any, Any], initial: float = 0.0) -> tuple[Floats, Floats]:
+    """(Q, visits), (S, A): all `initial`, all zero.
 
     Raises:
         DataError: the environment is not finite.
@@ -58,7 +77,7 @@ def tables(env: gymnasium.Env[Any, Any]) -> tuple[Floats, Floats]:
             mend="give an environment with Discrete observations and actions, counted from 0",
         )
     shape = (int(sizes[0] or 0), int(sizes[1] or 0))
-    return np.zeros(shape), np.zeros(shape)
+    return np.full(shape, initial), np.zeros(shape)
 
 
 def explore(q: Floats, epsilon: float, generator: np.random.Generator) -> int:
