@@ -59,6 +59,7 @@ def _dqn(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
         target_every=s.target.every,
         target_rate=s.target.rate,
         double=s.double,
+        huber=s.huber,
         n_step=s.replay.n_step,
         priority=s.priority.exponent,
         correction=s.priority.correction,

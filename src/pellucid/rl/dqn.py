@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import smooth_l1_loss
+from torch.nn.functional import huber_loss
 
 from pellucid.core.random import stream
 from pellucid.core.task import Task
@@ -50,6 +50,7 @@ class DQNConfig:
         explore_start, explore_end, explore_steps: ε falls linearly over so many environment steps.
         target_every, target_rate: every so many updates, Q' moves this share (τ) of the way to Q.
         double: choose the next action by Q, value it by Q'.
+        huber: errors beyond this size count linearly; None: every error counts squared.
         n_step: rewards before the bootstrap.
         priority: α of prioritised draws; 0: uniform.
         correction, correction_updates: β of the importance weights rises linearly from here to 1 over so many updates.
@@ -65,6 +66,7 @@ class DQNConfig:
     target_every: int = 250
     target_rate: float = 1.0
     double: bool = True
+    huber: float | None = 1.0
     n_step: int = 1
     priority: float = 0.0
     correction: float = 0.4
@@ -189,12 +191,16 @@ class DQN:
     # The update
 
     def loss(self, network: nn.Module, batch: DQNBatch) -> Loss:
-        """Huber's loss of the temporal-difference error: the clipped error of the paper."""
+        """Huber's loss of the temporal-difference error (the clipped error of the paper), or half its square."""
         q = action_values(network(batch.blocks, self.task.name)).gather(1, batch.action[:, None])[:, 0]
-        value = (batch.weight * smooth_l1_loss(q, batch.target, reduction="none")).mean()
+        error = q - batch.target
+        if self.config.huber is None:
+            each = 0.5 * error.square()
+        else:
+            each = huber_loss(q, batch.target, reduction="none", delta=self.config.huber)
+        value = (batch.weight * each).mean()
         with torch.no_grad():
-            error = q - batch.target
-            self._error = error.cpu().numpy()
+            self._error = error.detach().cpu().numpy()
             metrics = {"q": q.mean(), "td_error": error.abs().mean()} | {
                 name: torch.tensor(number) for name, number in self._logged().items()
             }
@@ -209,18 +215,19 @@ class DQN:
         values, rows = values_by_hand(raw), np.arange(len(action))
         q = values[rows, action]
         error = q - target
-        size = np.abs(error)
-        huber = np.where(size < 1.0, 0.5 * error * error, size - 0.5)
+        most = self.config.huber or np.inf
+        slope = np.clip(error, -most, most)
+        each = slope * (error - 0.5 * slope)
         by_values = np.zeros_like(values)
-        by_values[rows, action] = weight * np.clip(error, -1.0, 1.0) / len(action)
+        by_values[rows, action] = weight * slope / len(action)
         heads = {"q": by_values}
         if "advantage" in raw:
             total = by_values.sum(1, keepdims=True)
             heads = {"value": total, "advantage": by_values - total / values.shape[1]}
         grads = [torch.from_numpy(g) for g in self._view.backward(heads)]
         self._error = error
-        metrics = {"q": float(q.mean()), "td_error": float(size.mean()), **self._logged()}
-        return Gradients(float((weight * huber).mean()), metrics, self._view.parameters, grads)
+        metrics = {"q": float(q.mean()), "td_error": float(np.abs(error).mean()), **self._logged()}
+        return Gradients(float((weight * each).mean()), metrics, self._view.parameters, grads)
 
     def _logged(self) -> dict[str, float]:
         return {"exploration": self.exploration, **self.collector.metrics()}

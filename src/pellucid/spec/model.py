@@ -179,6 +179,7 @@ class DQNSpec(Section):
     double: bool = Field(default=True, description="choose the next action by the network, value it by the target")
     duelling: bool = Field(default=False, description="a state's value and the actions' advantages as separate heads")
     huber: Positive | None = Field(default=1.0, description="larger errors count linearly; null: all count squared")
+    huber: Positive | None = Field(default=1.0, description="larger errors count linearly; null: all count squared")
     replay: ReplaySpec = ReplaySpec()
     priority: PrioritySpec = PrioritySpec()
     explore: ExploreSpec = ExploreSpec()
