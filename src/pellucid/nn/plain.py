@@ -11,8 +11,8 @@ Tested equal to autograd to 1e-6 (`tests/nn/test_plain.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,34 @@ from pellucid.nn.network import FieldEncoder, Network, safe
 from pellucid.nn.products import layer, product
 
 Array = npt.NDArray[np.float32]
+
+
+class Layout(NamedTuple):
+    """Gradients in one vector, matrices first: the order in which `optim.Flat` keeps the parameters.
+
+    Args:
+        parameters: in that order.
+        gradients: of each, views of `vector`.
+        vector: all of them.
+        place: the same views as arrays, by the parameters' `id`.
+    """
+
+    parameters: list[nn.Parameter]
+    gradients: list[Tensor]
+    vector: Tensor
+    place: dict[int, Array]
+
+
+def lay_out(network: nn.Module, owned: Sequence[Tensor]) -> Layout:
+    """Room for the gradients of some of a network's parameters."""
+    ids = {id(p) for p in owned}
+    mine = [p for p in network.parameters() if id(p) in ids]
+    parameters = [p for p in mine if p.ndim >= 2] + [p for p in mine if p.ndim < 2]
+    vector: Array = np.zeros(sum(p.numel() for p in mine), dtype=np.float32)
+    spans = _spans([p.numel() for p in parameters])
+    arrays = [vector[span].reshape(p.shape) for span, p in zip(spans, parameters, strict=True)]
+    place = {id(p): array for p, array in zip(parameters, arrays, strict=True)}
+    return Layout(parameters, [torch.from_numpy(array) for array in arrays], torch.from_numpy(vector), place)
 
 
 class PlainView:
@@ -57,26 +85,20 @@ class PlainView:
         self._heads = [(array(h.weight), array(h.bias)) for h in heads.values()]
         self._columns = _spans([w.shape[1] for w in self._first])
         self._rows = dict(zip(heads, _spans([len(b) for _, b in self._heads]), strict=True))
-        # Gradients lie in one vector, matrices first: the order in which `optim.Flat` keeps the parameters.
         owned: list[Any] = [e.project.weight for e in self._encoders] + [network.bias]
         owned += [p for m in (*layers, *heads.values()) for p in (m.weight, m.bias)]
-        self._owned = owned
-        mine = [p for p in network.parameters() if any(p is q for q in owned)]
-        self.parameters: list[nn.Parameter] = [p for p in mine if p.ndim >= 2] + [p for p in mine if p.ndim < 2]
-        vector: Array = np.zeros(sum(p.numel() for p in mine), dtype=np.float32)
-        spans = _spans([p.numel() for p in self.parameters])
-        self._gradients = [vector[s].reshape(p.shape) for s, p in zip(spans, self.parameters, strict=True)]
-        self.vector = torch.from_numpy(vector)
-        self.gradients = [torch.from_numpy(g) for g in self._gradients]
-        self.write_to({id(p): g for p, g in zip(self.parameters, self._gradients, strict=True)})
+        self._owned, laid = owned, lay_out(network, owned)
+        self.parameters, self.gradients, self.vector = laid.parameters, laid.gradients, laid.vector
+        self.write_to(laid.place)
         self._ones: Array = np.ones(0, dtype=np.float32)
         self._inputs: Array = np.empty((0, 0), dtype=np.float32)
         self._active: list[Array] = []
         self._gather()
 
     def write_to(self, place: Mapping[int, Array]) -> None:
-        """Have `backward` write gradients elsewhere: arrays by the parameters' `id`."""
+        """Have `backward` write gradients there: arrays by the parameters' `id`."""
         self._into = [place[id(p)] for p in self._owned]
+        self._gradients = [place[id(p)] for p in self.parameters]
 
     def _gather(self) -> None:
         """Weights that one matrix product takes together: of all fields, and of all heads."""

@@ -34,6 +34,12 @@ class PlainCritic:
             for i in range(len(critic.sizes) - 1)
         ]
         self._inputs: list[list[Array]] = []  # of each critic's layers, as of the last forward
+        self._gradients: list[Array] = [np.zeros(p.shape, dtype=np.float32) for p in self.parameters]
+        self._ones: Array = np.ones(0, dtype=np.float32)
+
+    def write_to(self, place: Mapping[int, Array]) -> None:
+        """Have `backward` write gradients there: arrays by the parameters' `id`."""
+        self._gradients = [place[id(p)] for p in self.parameters]
 
     def forward(self, x: Array) -> Array:
         """Both values, shape (2, n), of joined states and actions (n, w); what the gradients need is kept."""
@@ -50,18 +56,18 @@ class PlainCritic:
         return q
 
     def backward(self, gradient: Array) -> list[Array]:
-        """Gradients of `parameters`, in their order, from those of both values (2, n)."""
-        grads = [np.empty_like(x) for pair in self._layers for x in pair]
-        ones = np.ones(gradient.shape[1], dtype=np.float32)
+        """Gradients of `parameters`, in their order, from those of both values (2, n). They hold until the next call."""
+        if len(self._ones) != gradient.shape[1]:
+            self._ones = np.ones(gradient.shape[1], dtype=np.float32)
         for twin in range(TWINS):
             down = gradient[twin][:, None]
             for i in range(len(self._layers) - 1, -1, -1):
                 entering = self._inputs[twin][i]
-                product(down.T, entering, out=grads[2 * i][twin])
-                np.matmul(ones, down, out=grads[2 * i + 1][twin])
+                product(down.T, entering, out=self._gradients[2 * i][twin])
+                np.matmul(self._ones, down, out=self._gradients[2 * i + 1].reshape(TWINS, -1)[twin])
                 if i:
                     down = self._through(product(down, self._layers[i][0][twin]), entering)
-        return [g.reshape(-1) if i % 2 else g for i, g in enumerate(grads)]
+        return self._gradients
 
     def slope_of_least(self, q: Array, columns: int) -> Array:
         """The gradient of min(Q_1, Q_2), row by row, with respect to the last columns of the input: (n, columns)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from pellucid.core.random import stream
 from pellucid.envs.vectorise import VectorAdapter
+from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import Network
 from pellucid.rl.replay import Replay
 from pellucid.train.learner import State
 
-Blocks = dict[str, Tensor]
+Blocks = Mapping[str, Tensor]
 Action = npt.NDArray[Any]
 Act = Callable[[Blocks, np.random.Generator], Action]  # n observations -> n actions as they are remembered
 
@@ -53,7 +54,7 @@ class Collector:
     def __init__(
         self,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], Blocks],
+        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
         fields: tuple[str, ...],
         pace: Pace,
         *,
@@ -64,8 +65,9 @@ class Collector:
         self.env, self.encode, self.fields, self.pace, self.name, self.seed = env, encode, fields, pace, name, seed
         blank = {f.name: np.zeros((1, f.width), dtype=np.float32) for f in env.fields}
         encoded = encode(blank)
-        self._widths = [encoded[field].shape[1] for field in fields]
-        self.memory = memory(sum(self._widths))
+        ends = np.cumsum([0, *(encoded[field].shape[1] for field in fields)]).tolist()
+        self._spans = {f: slice(a, b) for f, a, b in zip(fields, ends[:-1], ends[1:], strict=True)}
+        self.memory = memory(ends[-1])
         self.steps = 0  # of every environment, so far
         self._due = 0  # updates left in this round
         self._obs: npt.NDArray[np.float32] | None = None  # joined: what the next action is chosen from
@@ -95,7 +97,7 @@ class Collector:
             self._remember([float(total) for total, _ in self.env.finished])
             self.env.finished.clear()
             if any(network.architecture["normalise"]):
-                network.observe({k: v.to(network.bias.device) for k, v in self.split(np.concatenate(seen)).items()})
+                network.observe(self.split(np.concatenate(seen), network.bias.device))
             self._due = self.pace.updates
         self._due -= 1
 
@@ -103,10 +105,12 @@ class Collector:
         self._returns = (self._returns + returns)[-100:]
         self._metrics = {"episode_return": float(np.mean(self._returns))} if self._returns else {}
 
-    def split(self, joined: npt.NDArray[np.float32]) -> Blocks:
-        """Blocks by field of joined observations; views."""
-        parts = torch.split(torch.from_numpy(joined), self._widths, dim=1)
-        return dict(zip(self.fields, parts, strict=True))
+    def split(self, joined: npt.NDArray[np.float32], device: torch.device | None = None) -> Blocks:
+        """Blocks by field of joined observations: views, or copies on another device."""
+        blocks = SideBySide(joined, self._spans)
+        if device is None or device.type == "cpu":
+            return blocks
+        return {name: block.to(device) for name, block in blocks.items()}
 
     def _join(self, obs: dict[str, Any]) -> npt.NDArray[np.float32]:
         blocks = self.encode(obs)

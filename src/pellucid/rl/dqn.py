@@ -13,7 +13,7 @@ Differs from the paper: no frame stacking, any optimiser, and truncated episodes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ from pellucid.rl.collector import Collector, Pace
 from pellucid.rl.replay import Replay
 from pellucid.train.learner import Gradients, Loss, State
 
-Blocks = dict[str, Tensor]
+Blocks = Mapping[str, Tensor]
 Array = npt.NDArray[np.float32]
 
 
@@ -99,7 +99,7 @@ class DQN:
         self,
         task: Task,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], Blocks],
+        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
         config: DQNConfig,
         *,
         seed: int,
@@ -120,6 +120,7 @@ class DQN:
         self._view: PlainView | None = None  # Q and Q' of a plain network: the same numbers, faster
         self._target_view: PlainView | None = None
         self._viewed = False
+        self._moved = True  # Q' since it was last read
 
     @property
     def exploration(self) -> float:
@@ -143,7 +144,7 @@ class DQN:
         self._index = drawn.rows
         target = drawn.reward + drawn.discount * self._bootstrap(network, drawn.following_obs)
         device = network.bias.device
-        blocks = {name: block.to(device) for name, block in self.collector.split(drawn.obs).items()}
+        blocks = self.collector.split(drawn.obs, device)
         rest = (torch.from_numpy(x).to(device) for x in (drawn.action, target, drawn.weight))
         return DQNBatch(blocks, *rest)
 
@@ -160,12 +161,12 @@ class DQN:
     def _bootstrap(self, network: Network, obs: Array) -> Array:
         """Q'(s, a) of the greedy action, shape (n,)."""
         assert self.target is not None
-        name, blocks = self.task.name, self.collector.split(obs)
+        name, blocks = self.task.name, self.collector.split(obs, network.bias.device)
         if self._view is not None and self._target_view is not None:
-            values = values_by_hand(self._target_view.forward(blocks))
+            values = values_by_hand(self._target_view.forward(blocks, changed=self._moved))
+            self._moved = False
             chosen = values_by_hand(self._view.forward(blocks)) if self.config.double else values
         else:
-            blocks = {k: v.to(network.bias.device) for k, v in blocks.items()}
             frozen = action_values(functional_call(network, self.target, (blocks, name)))
             online = action_values(network(blocks, name)) if self.config.double else frozen
             values, chosen = frozen.cpu().numpy(), online.cpu().numpy()
@@ -178,8 +179,9 @@ class DQN:
             action = self._random(blocks, generator)
             greedy = np.flatnonzero(generator.random(len(action)) >= self.exploration)
             if len(greedy):
-                device = network.bias.device
-                raw = (self._view or network)({k: v.to(device) for k, v in blocks.items()}, self.task.name)
+                if self._view is None:
+                    blocks = {k: v.to(network.bias.device) for k, v in blocks.items()}
+                raw = (self._view or network)(blocks, self.task.name)
                 action[greedy] = action_values(raw).argmax(1).cpu().numpy()[greedy]
             return action
 
@@ -224,10 +226,10 @@ class DQN:
         if "advantage" in raw:
             total = by_values.sum(1, keepdims=True)
             heads = {"value": total, "advantage": by_values - total / values.shape[1]}
-        grads = [torch.from_numpy(g) for g in self._view.backward(heads)]
+        self._view.backward(heads)
         self._error = error
         metrics = {"q": float(q.mean()), "td_error": float(np.abs(error).mean()), **self._logged()}
-        return Gradients(float((weight * each).mean()), metrics, self._view.parameters, grads)
+        return Gradients(float((weight * each).mean()), metrics, self._view.parameters, self._view.gradients, self._view.vector)
 
     def _logged(self) -> dict[str, float]:
         return {"exploration": self.exploration, **self.collector.metrics()}
@@ -241,13 +243,14 @@ class DQN:
             online: dict[str, Tensor] = dict(network.named_parameters())
             ours, theirs = list(self.target.values()), [online[name] for name in self.target]
             torch._foreach_lerp_(ours, theirs, self.config.target_rate)
+            self._moved = True
 
     def get_state(self) -> State:
         return {"collector": self.collector.get_state(), "target": self.target, "updates": self._updates}
 
     def set_state(self, state: State) -> None:
         self.collector.set_state(state["collector"])
-        self._updates, self._viewed = int(state["updates"]), False
+        self._updates, self._viewed, self._moved = int(state["updates"]), False, True
         self.target = None if state["target"] is None else dict(state["target"])
 
 

@@ -15,7 +15,7 @@ learned instead of α, and truncated episodes bootstrap from their last observat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,14 +29,14 @@ from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.network import Network
-from pellucid.nn.plain import PlainView, plain_view
+from pellucid.nn.plain import Layout, PlainView, lay_out, plain_view
 from pellucid.nn.plain_critic import PlainCritic
 from pellucid.rl.collector import Collector, Pace
 from pellucid.rl.replay import Replay
 from pellucid.rl.sac_gradient import actor_gradient, critic_gradient, squashed, squashed_by_hand
 from pellucid.train.learner import Gradients, Loss, State
 
-Blocks = dict[str, Tensor]
+Blocks = Mapping[str, Tensor]
 Array = npt.NDArray[np.float32]
 
 
@@ -80,6 +80,7 @@ class Views(NamedTuple):
     actor: PlainView
     critic: PlainCritic
     target: PlainCritic
+    layout: Layout  # of the gradients of all that is trained
 
 
 class SAC:
@@ -99,7 +100,7 @@ class SAC:
         self,
         task: Task,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], Blocks],
+        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
         config: SACConfig,
         *,
         seed: int,
@@ -134,7 +135,7 @@ class SAC:
         noise = generator.standard_normal((2, n, self.actions), dtype=np.float32)
         target = drawn.reward + drawn.discount * self._soft_value(network, drawn.following_obs, noise[1])
         device = network.bias.device
-        blocks = {name: block.to(device) for name, block in self.collector.split(drawn.obs).items()}
+        blocks = self.collector.split(drawn.obs, device)
         return SACBatch(blocks, *(torch.from_numpy(x).to(device) for x in (drawn.action, noise[0], target)))
 
     def _prepare(self, network: Network) -> None:
@@ -145,19 +146,26 @@ class SAC:
             self._viewed = True
             self.target = {name: x.to(device) for name, x in self.target.items()}  # a restored one
             actor = plain_view(network, self.task.name)
-            both = PlainCritic(critic), PlainCritic(critic, self.target)
-            self._views = None if actor is None else Views(actor, *both)
+            self._views = None if actor is None else self._look(network, actor, self.target)
+
+    def _look(self, network: Network, actor: PlainView, target: dict[str, Tensor]) -> Views:
+        critic = network.critic(self.task.name)
+        by_hand = PlainCritic(critic)
+        learned = [critic.log_temperature] if self.config.temperature is None else []
+        layout = lay_out(network, [*actor.parameters, *by_hand.parameters, *learned])
+        actor.write_to(layout.place)
+        by_hand.write_to(layout.place)
+        return Views(actor, by_hand, PlainCritic(critic, target), layout)
 
     def _soft_value(self, network: Network, obs: Array, noise: Array) -> Array:
         """min Q'(s, a') - α log π(a'|s), shape (n,)."""
         assert self.target is not None
-        name, blocks = self.task.name, self.collector.split(obs)
+        name, blocks = self.task.name, self.collector.split(obs, network.bias.device)
         if self._views is not None:
             action, log_prob = squashed_by_hand(self._views.actor.forward(blocks), noise)
             q = self._views.target.forward(np.concatenate([self._views.actor.joined(blocks), action], axis=1))
             soft: Array = q.min(0) - np.float32(self._temperature(network)) * log_prob
             return soft
-        blocks = {k: v.to(network.bias.device) for k, v in blocks.items()}
         raw = network.actor(blocks, name)
         new, density = squashed(raw["policy"], raw["log_std"], torch.from_numpy(noise).to(network.bias.device))
         both = functional_call(network.critic(name), self.target, (network.state(blocks, name), new))
@@ -222,21 +230,20 @@ class SAC:
         if self._views is None:
             return None
         assert isinstance(network, Network)
-        view, critic, _ = self._views
+        view, critic, _, layout = self._views
         action, noise, target = (x.numpy() for x in batch[1:])
         state, temperature = view.joined(batch.blocks), self._temperature(network)
         q = critic.forward(np.concatenate([state, action], axis=1))
         critic_loss, by_q = critic_gradient(q, target)
-        found = critic.backward(by_q)
+        critic.backward(by_q)
         actor = actor_gradient(view.forward(batch.blocks), noise, state, critic, temperature)
-        found = [*view.backward(actor.heads), *found]
-        parameters, value = [*view.parameters, *critic.parameters], critic_loss + actor.loss
+        view.backward(actor.heads)
+        value = critic_loss + actor.loss
         if self.config.temperature is None:
             log_temperature = network.critic(self.task.name).log_temperature
             surprise = actor.log_prob + self.entropy
             value -= float(log_temperature.detach()) * surprise
-            parameters.append(log_temperature)
-            found.append(np.asarray([-surprise], dtype=np.float32))
+            layout.place[id(log_temperature)][0] = -surprise
         metrics = {
             "critic_loss": critic_loss,
             "actor_loss": actor.loss,
@@ -245,7 +252,7 @@ class SAC:
             "q": float(q.mean()),
             **self.collector.metrics(),
         }
-        return Gradients(value, metrics, parameters, [torch.from_numpy(g) for g in found])
+        return Gradients(value, metrics, layout.parameters, layout.gradients, layout.vector)
 
     @torch.no_grad()
     def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
