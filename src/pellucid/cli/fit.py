@@ -20,7 +20,7 @@ example:
 
 
 # `bc` and `direct` need a spec: demonstrations, or a market
-ALGORITHMS = ("ppo", "dqn", "sac", "es", *TABULAR)
+ALGORITHMS = ("ppo", "a2c", "dqn", "sac", "es", *TABULAR)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -44,6 +44,21 @@ def _ppo(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
     return PPO(task, env, encode, config, seed=seed)
 
 
+def _a2c(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
+    s = spec.a2c
+    config = PPOConfig(
+        steps=s.steps,
+        epochs=1,
+        minibatch=s.steps * env.num_envs,  # the whole rollout
+        discount=s.discount,
+        gae_lambda=s.gae_lambda,
+        entropy=s.entropy,
+        value_weight=s.value_weight,
+        normalise_advantages=s.normalise_advantages,
+    )
+    return PPO(task, env, encode, config, seed=seed)
+
+
 def _dqn(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:
     s = spec.dqn
     if task.options["space"] != "discrete":
@@ -117,7 +132,7 @@ def _unsuitable(algorithm: str, env: VectorAdapter, actions: str, instead: str) 
     )
 
 
-ALL: dict[str, Builder] = {"ppo": _ppo, "dqn": _dqn, "sac": _sac, "es": _es, "bc": _bc, "direct": _direct}
+ALL: dict[str, Builder] = {"ppo": _ppo, "a2c": _a2c, "dqn": _dqn, "sac": _sac, "es": _es, "bc": _bc, "direct": _direct}
 
 
 def build(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed: int) -> Learner:

@@ -48,6 +48,7 @@ class PPOConfig:
         clip: of the probability ratio.
         entropy, value_weight: weights of the entropy bonus and of the value's squared error.
         target_kl: drop the rest of a rollout once the approximate KL passes 1.5 times this; None: never.
+        normalise_advantages: to mean 0 and deviation 1 over each rollout.
     """
 
     steps: int = 32
@@ -59,6 +60,7 @@ class PPOConfig:
     entropy: float = 0.01
     value_weight: float = 0.5
     target_kl: float | None = None
+    normalise_advantages: bool = True
 
 
 class PPOBatch(NamedTuple):
@@ -170,8 +172,9 @@ class PPO:
         spread = float(returns[valid].var())
         unexplained = float((returns - value)[valid].var())
         self.rollout_metrics = {"explained_variance": 1.0 - unexplained / spread if spread > 0.0 else math.nan}
-        kept = advantage[valid]
-        advantage = (advantage - kept.mean()) / (kept.std() + 1e-8)
+        if config.normalise_advantages:
+            kept = advantage[valid]
+            advantage = (advantage - kept.mean()) / (kept.std() + 1e-8)
         self._rollouts += 1
         joined = {name: torch.from_numpy(np.concatenate([raw[name] for raw in outputs])) for name in outputs[0]}
         action_rows = torch.from_numpy(np.concatenate(actions))

@@ -137,6 +137,21 @@ class PPOSpec(Section):
     )
 
 
+class A2CSpec(Section):
+    """Advantage actor-critic (Mnih et al. 2016): PPO with one epoch of one minibatch, whose clip is never met."""
+
+    num_envs: Count = Field(default=16, le=65536, description="environments that step together")
+    steps: Count = Field(default=5, ge=1, le=65536, description="steps of each environment per update")
+    discount: float = Field(default=0.99, ge=0, le=1, description="of rewards, per step")
+    gae_lambda: Share = Field(default=1.0, description="bias against variance of the advantages; 1: n-step returns")
+    entropy: float = Field(default=0.0, ge=0, description="factor of the entropy bonus")
+    value_weight: float = Field(default=0.5, ge=0, description="factor of the value loss")
+    normalise_advantages: bool = Field(default=False, description="to mean 0 and deviation 1 over each rollout")
+    normalise_observations: bool = Field(
+        default=True, description="by running mean and deviation, frozen with the program"
+    )
+
+
 class ReplaySpec(Section):
     """The memory of an off-policy learner."""
 
@@ -178,7 +193,6 @@ class DQNSpec(Section):
     discount: float = Field(default=0.99, ge=0, le=1, description="of rewards, per step")
     double: bool = Field(default=True, description="choose the next action by the network, value it by the target")
     duelling: bool = Field(default=False, description="a state's value and the actions' advantages as separate heads")
-    huber: Positive | None = Field(default=1.0, description="larger errors count linearly; null: all count squared")
     huber: Positive | None = Field(default=1.0, description="larger errors count linearly; null: all count squared")
     replay: ReplaySpec = ReplaySpec()
     priority: PrioritySpec = PrioritySpec()
@@ -315,9 +329,10 @@ class ControlTask(Section):
         default=None, description="days per episode; none: to the end of the data (price environments)"
     )
     algorithm: Literal[
-        "ppo", "dqn", "sac", "es", "bc", "direct", "value_iteration", "policy_iteration", "q_learning", "sarsa"
+        "ppo", "a2c", "dqn", "sac", "es", "bc", "direct", "value_iteration", "policy_iteration", "q_learning", "sarsa"
     ] = "ppo"
     ppo: PPOSpec = PPOSpec()  # each algorithm has a section of its name
+    a2c: A2CSpec = A2CSpec()
     dqn: DQNSpec = DQNSpec()
     sac: SACSpec = SACSpec()
     es: ESSpec = ESSpec()
@@ -338,9 +353,9 @@ class ControlTask(Section):
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
 
     @property
-    def settings(self) -> PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec:
+    def settings(self) -> PPOSpec | A2CSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec:
         """The section of the chosen algorithm, of those that train a network."""
-        found: PPOSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec = getattr(self, self.algorithm)
+        found: PPOSpec | A2CSpec | DQNSpec | SACSpec | ESSpec | BCSpec | DirectSpec = getattr(self, self.algorithm)
         return found
 
     @property

@@ -23,6 +23,11 @@ BY_ALGORITHM: dict[str, Settings] = {
         SMALL,
         {"updates": 3000, "lr": 3e-3, **LINEAR},
     ),
+    "a2c": Settings(  # those of Stable-Baselines3, more environments
+        {},
+        SMALL,
+        {"updates": 6000, "optimiser": "rmsprop", "lr": 2e-3, **LINEAR},
+    ),
     "dqn": Settings(
         {
             "num_envs": 8,
