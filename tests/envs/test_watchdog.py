@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 import pytest
-from env_zoo import Walk
 
+from env_zoo import Walk
 from pellucid.core.errors import EnvironmentFault
 from pellucid.envs import watchdog
 from pellucid.envs.making import Stepping
@@ -30,7 +30,7 @@ def stepped(how: str, timeout_s: float) -> VectorAdapter:
 def test_an_environment_that_catches_every_exception_is_interrupted() -> None:
     adapter = stepped("hangs and catches", 0.2)
     start = time.monotonic()
-    with pytest.raises(EnvironmentFault, match="has not returned for 0.2 s") as caught:
+    with pytest.raises(EnvironmentFault, match=r"has not returned for 0\.2 s") as caught:
         adapter.step(ONE)
     assert time.monotonic() - start < 2.0
     assert "'Walk', step 2, seed 5, environment 0 of 1 (seed 5)" in caught.value.where

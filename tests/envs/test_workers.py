@@ -14,8 +14,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from env_zoo import Rich, Walk
 
+from env_zoo import Rich, Walk
 from pellucid.core.errors import EnvironmentFault, SpecError
 from pellucid.envs import workers
 from pellucid.envs.making import Stepping
@@ -178,7 +178,11 @@ def test_what_cannot_be_made_is_told_as_here() -> None:
     def broken() -> Walk:
         raise OSError("no licence server")
 
-    for source, what in ((broken, "no licence server"), (lambda: 3, "no environment"), ("CartPol-v1", "no environment")):
+    for source, what in (
+        (broken, "no licence server"),
+        (lambda: 3, "no environment"),
+        ("CartPol-v1", "no environment"),
+    ):
         for count in (0, 2):
             with pytest.raises(SpecError, match=what):
                 make(source, 2, stepping=Stepping(count))
