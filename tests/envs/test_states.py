@@ -113,7 +113,9 @@ def test_with_other_rules(env_id: str, kwargs: dict[str, Any]) -> None:
 def test_through_wrappers_that_keep_nothing() -> None:
     def wrapped() -> gymnasium.Env[Any, Any]:
         env = gymnasium.make("Pendulum-v1", max_episode_steps=17)
-        return wrappers.FlattenObservation(wrappers.ClipAction(wrappers.RescaleAction(env, -1.0, 1.0)))
+        return wrappers.FlattenObservation(
+            wrappers.ClipAction(wrappers.RescaleAction(env, np.float32(-1), np.float32(1)))
+        )
 
     assert_resumes(lambda: make(wrapped, 2, 3))
 
