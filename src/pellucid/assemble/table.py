@@ -61,6 +61,7 @@ def _learned(prob: Problem, task: ControlTask, progress: Callable[[int], None] |
             seed=prob.spec.seed,
             epsilon=section.epsilon,
             power=section.power,
+            initial=section.initial,
             progress=progress,
         )
     finally:

@@ -31,6 +31,7 @@ from pellucid.store.store import Store
 
 Floats = npt.NDArray[np.float64]
 TRAINING_SEEDS = 500_009  # episodes on which a constant action is chosen
+SOON, PATIENCE = 1000, 100  # where nothing limits an episode, one without an end is cut so many times later than ours
 
 
 @dataclass
@@ -175,12 +176,14 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
     options = task.options.get("env_options")
     task = replace(task, options={**task.options, "env": env})
     table = outputs_table(program, task, None, episodes=episodes)
+    lengths = [float(str(d).split()[0]) for d in table["decision"]]
+    limit = int(max(SOON, PATIENCE * max(lengths)))
 
     def play(policy: Any, seeds: Any) -> Floats:
         def choose(obs: Mapping[str, Any], step: int) -> Any:
             return policy(len(next(iter(obs.values()))), step)
 
-        return rollout(env, choose, range(seeds[0], seeds[-1] + 1), options=options).returns
+        return rollout(env, choose, range(seeds[0], seeds[-1] + 1), options=options, limit=limit).returns
 
     count = action_dimension(task)
     train, test = range(TRAINING_SEEDS, TRAINING_SEEDS + 20), range(HELD_OUT, HELD_OUT + episodes)
@@ -194,7 +197,6 @@ def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed:
         context = RolloutContext(play, grid, lambda g, n: g.uniform(low, high, size=(n, count)), train, test, seed)
     answers = [answer(task, name, context) for name in task.baselines or ("random", "best_constant_action")]
     losses = table["loss"].to_numpy(dtype=float)
-    lengths = [float(str(d).split()[0]) for d in table["decision"]]
     extra: dict[str, Any] = {
         "mean_return": float(-losses.mean()),
         "lowest_return": float((-losses).min()),

@@ -305,9 +305,12 @@ class SampledSpec(Section):
     """Q-learning or SARSA: a table of action values, learned from single steps."""
 
     steps: Count = Field(default=1_000_000, description="environment steps")
-    discount: float = Field(default=0.999, ge=0, le=1, description="of rewards, per step")
+    discount: float = Field(default=0.995, ge=0, le=1, description="of rewards, per step")
     epsilon: Share = Field(default=0.3, description="share of random actions while learning")
-    power: OpenShare = Field(default=0.7, description="the n-th step size of a state and action is n to minus this")
+    power: OpenShare = Field(default=0.6, description="the n-th step size of a state and action is n to minus this")
+    initial: float = Field(
+        default=0.0, description="value of what was never tried; above all that can be earned, everything is tried"
+    )
 
 
 class ControlTask(Section):
