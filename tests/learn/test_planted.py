@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pellucid.assemble import assemble, problem
-from pellucid.rl.planted_optimum import choice_of, optimum, worth
+from pellucid.rl.planted_optimum import optimum, program_worth
 from pellucid.runs.progress import one_thread
 from pellucid.spec.loader import load_spec
 from pellucid.train.loop import Hooks
@@ -19,18 +19,17 @@ from pellucid.train.loop import Hooks
 pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
 
 ROOT = Path(__file__).parents[2]
-DIRECT = ["tasks.trade.algorithm=direct", "train.lr=1e-2", "train.clip=1.0"]
 
 
-def share(phi: float, cost: float, *overrides: str, sigma: float = 0.0, seed: int = 0) -> float:
-    """Of g*, by the greedy policy, exactly."""
-    spec = load_spec(ROOT / "examples/planted.yaml", list(overrides))
-    spec = spec.replace({"tasks.trade.env_options": {"phi": phi, "cost": cost, "sigma": sigma}})
+def share(phi: float, cost: float, *overrides: str, direct: bool = False) -> float:
+    """Of g*, by the greedy policy, exactly. Seed 0."""
+    spec = load_spec(ROOT / f"examples/planted{'_direct' if direct else ''}.yaml", list(overrides))
+    spec = spec.replace({"tasks.trade.env_options.phi": phi, "tasks.trade.env_options.cost": cost})
     with one_thread():
-        made = assemble(problem(spec), None, seed=seed)
+        made = assemble(problem(spec), None, seed=0)
         made.trainer.run(made.config, Hooks(made.schedule))
     program = made.finish()
-    return worth(choice_of(program, program.tasks["trade"]), phi, cost) / optimum(phi, cost).reward
+    return program_worth(program, program.tasks["trade"], phi, cost) / optimum(phi, cost).reward
 
 
 def test_ppo_in_a_second() -> None:
@@ -41,7 +40,8 @@ def test_ppo_in_a_second() -> None:
 
 
 def test_direct_in_a_few_seconds() -> None:
-    assert share(0.9, 1.0, *DIRECT, "train.updates=120", "tasks.trade.direct.steps=32") >= 0.95
+    assert share(0.9, 1.0, "train.updates=100", "tasks.trade.direct.steps=32", direct=True) >= 0.98
+    assert share(0.9, 1.0, "train.updates=1", direct=True) < 0.9
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_ppo_reaches_the_optimum(phi: float, cost: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("phi", "cost"), [(0.0, 1.0), (0.99, 5.0)])
 def test_direct_reaches_the_optimum(phi: float, cost: float) -> None:
-    assert share(phi, cost, *DIRECT, "train.updates=1500") >= 0.985
+    assert share(phi, cost, direct=True) >= 0.985
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,14 @@ from scipy.special import ndtr
 from pellucid.core.errors import SpecError
 from pellucid.core.random import stream
 from pellucid.envs.planted_trading import Market, simulate
-from pellucid.rl.planted_optimum import band_worth, optimum, regimes_optimum, slope_of_value, worth
+from pellucid.rl.planted_optimum import (
+    band_worth,
+    optimum,
+    regimes_optimum,
+    slope_of_value,
+    worth,
+    worth_in_band,
+)
 
 CELLS = [(0.0, 1.0), (0.9, 1.0), (0.95, 1.0), (0.95, 2.0), (0.99, 5.0)]
 
@@ -156,6 +163,32 @@ def test_simulation_agrees(phi: float, cost: float) -> None:
     error = means.std() / math.sqrt(400)
     assert abs(means.mean() - found.reward) < 4 * error + cost / 4000
     assert error < 0.01 * found.reward + 2e-3
+
+
+def into_band(x, held, edge=0.4, gain=6.0):
+    return np.clip(held, np.tanh(gain * (x - edge)), np.tanh(gain * (x + edge)))
+
+
+@pytest.mark.parametrize(("phi", "cost"), [(0.0, 1.0), (0.95, 1.0), (0.99, 5.0)])
+def test_a_soft_band_is_worth_what_it_earns_in_a_simulation(phi: float, cost: float) -> None:
+    path = simulate(Market("ar1", phi), [stream(4, "monte carlo", i) for i in range(400)], 4000)
+    held, total = np.zeros(400), np.zeros(400)
+    for x, r in zip(path.signal.T, path.following.T, strict=True):
+        target = into_band(x, held)
+        total += target * r - cost * np.abs(target - held)
+        held = target
+    means, found = total / 4000, worth_in_band(into_band, phi, cost)
+    error = means.std() / math.sqrt(400)
+    assert abs(means.mean() - found) < 4 * error + cost / 4000
+    assert error < 0.01 * found + 2e-3
+    assert found < optimum(phi, cost).reward
+
+
+def test_a_steep_band_is_the_band_and_what_keeps_to_none_is_refused() -> None:
+    steep = worth_in_band(lambda x, held: into_band(x, held, gain=1e5), 0.95, 1.0)
+    assert steep == pytest.approx(band_worth(0.95, 1.0, 0.4).reward, abs=1e-5)
+    with pytest.raises(SpecError, match="does not keep to a band"):
+        worth_in_band(lambda x, held: np.full(len(x), 0.5 * held), 0.95, 1.0)
 
 
 def test_two_regimes() -> None:

@@ -26,7 +26,7 @@ from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.nn.losses import loss_of
 from pellucid.nn.network import Network
-from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.outputs import trained_space
 from pellucid.train.learner import Loss, State
 
 Blocks = dict[str, Tensor]
@@ -96,12 +96,11 @@ class Ignore:
     @torch.no_grad()
     def _anchors(self, network: Network) -> Tensor:
         """E over v of base(x with the fields := v), shape (n, k); the base's own output for the control."""
-        outputs = OUTPUTS[self.task.kind]
         if not self.forbidden:
-            return outputs.training(self.task, network(self.blocks, self.task.name))
+            return trained_space(self.task, network, self.blocks)
         total: Tensor | None = None
         for draw in range(self.config.draws):
-            z = outputs.training(self.task, network(self._resampled(self.blocks, "anchor", draw), self.task.name))
+            z = trained_space(self.task, network, self._resampled(self.blocks, "anchor", draw))
             total = z if total is None else total + z
         assert total is not None
         return total / self.config.draws
@@ -129,7 +128,7 @@ class Ignore:
 
     def loss(self, network: nn.Module, batch: IgnoreBatch) -> Loss:
         blocks = {k: torch.cat([v, batch.second[k]]) for k, v in batch.first.items()}
-        z = OUTPUTS[self.task.kind].training(self.task, network(blocks, self.task.name))
+        z = trained_space(self.task, network, blocks)
         first, second = z.chunk(2)
         anchor = (((first + second) / 2 - batch.anchor) / self._scale).square().mean()
         effect = ((first - second) / self._scale).square().mean() / 2

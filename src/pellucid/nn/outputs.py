@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pellucid.core.task import Task
@@ -158,9 +158,8 @@ class Control:
 
     By algorithm: of DQN, every action's Q and their maximum; of SAC, the action behind tanh, in the environment's
     units, and the lesser critic's value of it; of direct in a box, the held position moved into the band that the
-    network draws, and a value that is linear in the position (trained as lower, upper, intercept, slope). The value of
-    PPO and direct is learned in units of the returns (`value_scale`: their running deviation, or a multiple of one
-    step's) and returned in rewards.
+    network draws, and a value that is linear in the position. The value of PPO and direct is learned in units of the
+    returns (`value_scale`: their running deviation, or a multiple of one step's) and returned in rewards.
     """
 
     def head_widths(self, task: Task) -> dict[str, int]:
@@ -183,17 +182,14 @@ class Control:
         if algorithm == "sac":
             policy = torch.tanh(policy)
         elif holds_in_band(task):
-            policy = torch.cat(band(policy), dim=1)
+            held, value = raw["position"], raw["value"]
+            return torch.cat([within(held, *band(policy)), value[:, :1] + value[:, 1:] * held], dim=1)
         elif task.options["space"] != "box":
             policy = centred(policy, choices(task))
         return torch.cat([policy, raw["value"]], dim=1)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
-        scale = float(task.options.get("value_scale", 1.0))
-        if holds_in_band(task):
-            held = blocks["position"]  # in its own units: a position is never scaled
-            return torch.cat([within(held, z[:, :1], z[:, 1:2]), (z[:, 2:3] + z[:, 3:] * held) * scale], dim=1)
-        policy, value = z[:, :-1], z[:, -1:] * scale
+        policy, value = z[:, :-1], z[:, -1:] * float(task.options.get("value_scale", 1.0))
         if task.options.get("algorithm") == "sac" and task.options["space"] != "discrete":
             low, high = (torch.tensor(task.options[side], dtype=z.dtype, device=z.device) for side in ("low", "high"))
             policy = low + (policy + 1.0) * (high - low) / 2.0
@@ -207,3 +203,11 @@ ALL: dict[str, Outputs] = {
     "volatility": Volatility(),
     "control": Control(),
 }
+
+
+def trained_space(task: Task, network: nn.Module, blocks: Blocks) -> Tensor:
+    """What a network says of a task in the space of the losses, shape (n, k)."""
+    raw: dict[str, Tensor] = network(blocks, task.name)
+    if task.kind == "control" and holds_in_band(task):
+        raw = {**raw, "position": blocks["position"]}  # in its own units: a position is never scaled
+    return ALL[task.kind].training(task, raw)

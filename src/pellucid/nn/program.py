@@ -15,6 +15,7 @@ from pellucid.data.encoding import Encoding
 from pellucid.nn.delta import Delta
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.outputs import trained_space
 
 
 class NetworkProgram:
@@ -71,11 +72,10 @@ class NetworkProgram:
                 where=f"Program(blocks, task='{task}')",
                 mend="give rows with all inputs of the task (a policy also reads its position)",
             )
-        outputs = OUTPUTS[declared.kind]
         device = self.network.bias.device
         moved = {name: blocks[name].to(device) for name in declared.inputs}
-        z = outputs.training(declared, self.network(moved, task))
-        return outputs.units(declared, z, moved, self.encoding)
+        z = trained_space(declared, self.network, moved)
+        return OUTPUTS[declared.kind].units(declared, z, moved, self.encoding)
 
     def parameter_count(self) -> int:
         """Parameters of the base, without deltas."""

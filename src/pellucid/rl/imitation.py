@@ -29,7 +29,7 @@ from pellucid.data.shown import Shown
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import ALL as OUTPUTS
-from pellucid.nn.outputs import choices, likeliest
+from pellucid.nn.outputs import choices, likeliest, trained_space
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.rl.distributions import act, log_prob_and_entropy
@@ -271,9 +271,8 @@ def _loss(task: Task, network: nn.Module, batch: ShownBatch) -> Loss:
 
 def _actions(task: Task, network: nn.Module, blocks: Blocks) -> Tensor:
     """What the program says of the actions, (n, k): scores, or the mean action; whatever algorithm it came from."""
-    outputs = OUTPUTS[task.kind]
-    z = outputs.training(task, network(blocks, task.name))
-    return outputs.units(task, z, blocks, Encoding({}))[:, :-1]
+    z = trained_space(task, network, blocks)
+    return OUTPUTS[task.kind].units(task, z, blocks, Encoding({}))[:, :-1]
 
 
 def _taken(blocks: Blocks, action: Tensor, index: npt.NDArray[Any], network: Network) -> ShownBatch:

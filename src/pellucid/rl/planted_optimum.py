@@ -14,7 +14,7 @@ Gaussian kernel. It is solved by Nystrom's method on Gauss-Legendre nodes, whose
 number; lambda is the root of m(lambda) - c. At gamma = 1 the average reward g* needs the mean position at x. The
 stationary chain is reversible, so that one solves an equation with the same kernel.
 
-Policies that were learned are evaluated in the same way (`worth`): exactly, not by simulation.
+Policies that were learned are evaluated in the same way (`program_worth`): exactly, not by simulation.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ Choose = Callable[[Floats, float], Floats]  # (signals (n,), position held) -> p
 POSITIONS = (-1.0, 0.0, 1.0)
 TAIL = 8.0  # standard deviations; what lies beyond has probability 1e-15
 PANEL = 8  # nodes a panel
+LEVELS = 16  # nodes over the levels of a position
 FLAT_AGAIN = 1e-9  # a step's chance to start again without a position: a policy that never moves stays where it began
 
 
@@ -251,19 +252,49 @@ def _panels(signal: Signal, choose: Choose) -> tuple[Floats, Floats]:
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def choice_of(program: Program, task: Task) -> Choose:
-    """A program that reads `x` and `position`, as `worth` wants it.
+def worth_in_band(move: Callable[[Floats, float], Floats], phi: float, cost: float, *, s: float = 1.0) -> float:
+    """The same for any position in [-1, 1], of a policy that moves what is held into a band, no further than needed.
 
-    Discrete positions: the likeliest. Continuous ones are rounded to the side that they are on.
+    Whether the position lies above a level u is then itself a policy of two positions: up where the band's lower edge
+    is above u, down where its upper edge is below. Rewards and costs are the mean over all levels of [-1, 1].
+
+    Args:
+        move: (signals (n,), position held) -> the next position (n,).
+    Raises:
+        SpecError: the policy is not of this form.
     """
+    grid = np.linspace(-TAIL, TAIL, 401) * s
+    low, high = move(grid, -1.0), move(grid, 1.0)
+    off = max(float(np.abs(move(grid, held) - np.clip(held, low, high)).max()) for held in (-0.7, -0.1, 0.4))
+    if off > 1e-5:
+        raise SpecError(
+            f"the policy does not keep to a band (off by {off:.2g}).",
+            where="worth_in_band",
+            mend="simulate it, or let it choose among -1, 0, +1 and use `worth`",
+        )
+    total = 0.0
+    for level, share in zip(*np.polynomial.legendre.leggauss(LEVELS), strict=True):
+
+        def choose(x: Floats, held: float, level: float = float(level)) -> Floats:
+            kept = np.full(len(x), round(held) + 1)
+            best = np.where(move(x, -1.0) > level, 2, np.where(move(x, 1.0) < level, 0, kept))
+            return np.eye(len(POSITIONS))[best]
+
+        total += 0.5 * float(share) * worth(choose, phi, cost, s=s)
+    return total
+
+
+def program_worth(program: Program, task: Task, phi: float, cost: float, *, s: float = 1.0) -> float:
+    """Average reward of a step, exactly, of a program that reads `x` and `position` and acts greedily."""
+
+    def outputs(x: Floats, held: float) -> Floats:
+        fields = {"x": x[:, None].astype(np.float32), "position": np.full((len(x), 1), held, dtype=np.float32)}
+        return np.asarray(program(program.encode(Rows(np.full(len(x), ""), fields)), task.name), dtype=np.float64)
 
     def choose(x: Floats, held: float) -> Floats:
-        fields = {"x": x[:, None].astype(np.float32), "position": np.full((len(x), 1), held, dtype=np.float32)}
-        outputs = np.asarray(program(program.encode(Rows(np.full(len(x), ""), fields)), task.name), dtype=np.float64)
-        discrete = task.options["space"] == "discrete"
-        best = outputs[:, : len(POSITIONS)].argmax(1) if discrete else np.where(outputs[:, 0] > 0.0, 2, 0)
-        moves = np.zeros((len(x), len(POSITIONS)))
-        moves[np.arange(len(x)), best] = 1.0
-        return moves
+        found: Floats = np.eye(len(POSITIONS))[outputs(x, held)[:, : len(POSITIONS)].argmax(1)]
+        return found
 
-    return choose
+    if task.options["space"] == "discrete":
+        return worth(choose, phi, cost, s=s)
+    return worth_in_band(lambda x, held: outputs(x, held)[:, 0], phi, cost, s=s)

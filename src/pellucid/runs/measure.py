@@ -20,7 +20,7 @@ from pellucid.core.schema import Schema
 from pellucid.core.task import Task
 from pellucid.evidence.intervals import mean_interval
 from pellucid.explain import effect_of_do
-from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.outputs import trained_space
 from pellucid.nn.program import NetworkProgram
 from pellucid.review.diff import correlation
 
@@ -50,7 +50,7 @@ class TrainingSpace:
     @torch.no_grad()
     def __call__(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
         declared = self.program.task(task)
-        return OUTPUTS[declared.kind].training(declared, self.program.network(blocks, task))
+        return trained_space(declared, self.program.network, blocks)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.nn.losses import loss_of
-from pellucid.nn.outputs import ALL as OUTPUTS
+from pellucid.nn.outputs import trained_space
 from pellucid.train.learner import Loss, State
 
 
@@ -70,7 +70,7 @@ class Supervised:
         return SupervisedBatch({k: v.to(device) for k, v in blocks.items()}, self.target[index].to(device))
 
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
-        z = OUTPUTS[self.task.kind].training(self.task, network(batch.blocks, self.task.name))
+        z = trained_space(self.task, network, batch.blocks)
         return Loss(self._loss(z, batch.target).mean(), {})
 
     def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
