@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spec.add_argument("--schema", action="store_true", help="print the JSON Schema of a spec and nothing else")
     env = kinds.add_parser("env", help="an environment obeys the conventions that training relies on")
     env.add_argument("id", help="Gymnasium id, e.g. CartPole-v1")
+    env.add_argument("--steps", type=int, default=1000, metavar="N", help="random steps (default: 1000)")
     data = kinds.add_parser("data", help="a table can be read; what was inferred of it")
     data.add_argument("file", help="a CSV, TSV or Parquet file, or a table of scikit-learn, e.g. breast_cancer")
     data.add_argument("--target", help="the column to predict")
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "spec":
         return _schema() if args.schema else _spec(args.file, args.set)
     if args.what == "env":
-        return _env(args.id)
+        return _env(args.id, args.steps)
     if args.what == "data":
         return _data(args.file, args.target, args.id, args.drop)
     return _store(args.store)
@@ -68,14 +69,23 @@ def _spec(file: str | None, overrides: list[str]) -> int:
     return 0
 
 
-def _env(env: str) -> int:
-    from pellucid.envs.check import check_env
+def _env(env: str, steps: int) -> int:
+    from pellucid.core.errors import SpecError
+    from pellucid.envs.check import inspect_env
 
-    problems = check_env(env)
-    for problem in problems:
+    if steps < 1:
+        raise SpecError(f"{steps} steps show nothing.", where="check env --steps", mend="--steps 1000")
+    report = inspect_env(env, steps)
+    width = max(map(len, report.facts), default=0)
+    for name, text in report.facts.items():
+        print(f"{name:<{width}}  {text}")
+    for note in report.notes:
+        print(f"note: {note}")
+    for problem in report.problems:
         print(f"{env}: {problem}")
-    if problems:
-        print(f"{env}: {len(problems)} problems.")
+    if report.problems:
+        count = len(report.problems)
+        print(f"{env}: {count} problem{'s' if count > 1 else ''}.")
         return 1
     print(f"{env}: obeys the conventions.\nNext: pellucid fit --env {env}")
     return 0
