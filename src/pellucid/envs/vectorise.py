@@ -92,6 +92,8 @@ class VectorAdapter:
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._kinds: dict[str, str] = {}  # of numpy's types, by leaf
         self._owned = owned
+        first = np.asarray(getattr(self.action_space, "start", 0))
+        self._first = first if first.any() else None  # of choices that the environment does not count from 0
         self._watch = None if isinstance(env, Workers) else Watch(self.env_id, timeout_s)
 
     def reset(self) -> Obs:
@@ -108,11 +110,13 @@ class VectorAdapter:
         """One step of every environment.
 
         Args:
-            actions: (n,) integers for Discrete, (n, k) float32 for Box.
+            actions: (n,) choices counted from 0 for Discrete, (n, k) for MultiDiscrete, (n, k) float32 for Box.
         Raises:
             EnvironmentFault: it raised, or returned NaN, infinity, or another shape than it declares.
         """
         self.steps += 1
+        if self._first is not None:
+            actions = actions + self._first
         raw, reward, terminated, truncated, self.info = self._guarded(self.env.step, actions)
         valid = ~self._over
         reward = np.where(valid, self._flat(reward, "reward"), 0.0)
