@@ -57,7 +57,7 @@ SIGMAS = (0.0, 3.0)
 EXAMPLES = {"ppo": "planted.yaml", "direct": "planted_direct.yaml"}
 WALKS, PLANTED, MOST, LEAST = 200, 100, 15, 95
 HELD_OUT = 10_000_019  # seed of the paths that every policy is played on
-PLAYERS, STEPS = 500, 2000
+PLAYERS, STEPS = 500, 1000
 SKILL: dict[str, Any] = {
     "name": "skill",
     "tasks": {

@@ -272,15 +272,18 @@ def worth_in_band(move: Callable[[Floats, float], Floats], phi: float, cost: flo
             where="worth_in_band",
             mend="simulate it, or let it choose among -1, 0, +1 and use `worth`",
         )
+    # Levels near -1 and +1 lie far out on soft edges: nodes are denser there (u = sin of an angle).
+    angle, weights = np.polynomial.legendre.leggauss(LEVELS)
+    levels, shares = np.sin(0.5 * np.pi * angle), 0.25 * np.pi * np.cos(0.5 * np.pi * angle) * weights
     total = 0.0
-    for level, share in zip(*np.polynomial.legendre.leggauss(LEVELS), strict=True):
+    for level, share in zip(levels, shares / shares.sum(), strict=True):
 
         def choose(x: Floats, held: float, level: float = float(level)) -> Floats:
             kept = np.full(len(x), round(held) + 1)
             best = np.where(move(x, -1.0) > level, 2, np.where(move(x, 1.0) < level, 0, kept))
             return np.eye(len(POSITIONS))[best]
 
-        total += 0.5 * float(share) * worth(choose, phi, cost, s=s)
+        total += float(share) * worth(choose, phi, cost, s=s)
     return total
 
 
