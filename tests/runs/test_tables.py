@@ -1,4 +1,4 @@
-"""A table of action values is fitted, stored, judged beside the exact optimum, explained and compared like a network."""
+"""A table of action values is fitted, stored, judged beside the exact optimum, explained and compared."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def test_rounding_is_forgiven_and_no_more():
 
 
 def test_a_table_stands_alone_and_needs_a_finite_environment():
+    spec = lake_spec("value_iteration")
     with pytest.raises(SpecError, match="beside other tasks or data"):
-        spec = lake_spec("value_iteration")
         spec.replace({"tasks.other": {"kind": "control", "env": "CartPole-v1"}})
     assert table_task(problem(env_spec("CartPole-v1", algorithm="ppo"))) is None
     for algorithm in ("value_iteration", "q_learning"):
