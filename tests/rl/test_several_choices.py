@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import several_choices
 import torch
 from torch.distributions import Categorical
 
 import pellucid
+import small_worlds  # noqa: F401 - registers them
 from pellucid.assemble import assemble, problem
 from pellucid.core.errors import DataError, SpecError
 from pellucid.core.rows import Rows
@@ -71,7 +71,7 @@ def learner() -> tuple[PPO, Network]:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.7 * torch.randn(parameter.shape, generator=generator))
-    return PPO(task_of(), make(several_choices.NAME, 2, 0), lambda obs: obs, PPOConfig(entropy=0.03), seed=0), network
+    return PPO(task_of(), make("Dials-v0", 2, 0), lambda obs: obs, PPOConfig(entropy=0.03), seed=0), network
 
 
 def test_gradient_by_hand_equals_autograd() -> None:
@@ -129,7 +129,7 @@ def test_shown_choices_are_read_and_learned_from() -> None:
 
 @pytest.mark.parametrize("algorithm", ["dqn", "sac"])
 def test_who_cannot_take_them_says_so(algorithm: str) -> None:
-    task = {"kind": "control", "env": several_choices.NAME, "algorithm": algorithm}
+    task = {"kind": "control", "env": "Dials-v0", "algorithm": algorithm}
     spec = spec_from({"name": "dials", "tasks": {"act": task}, "network": {"width": 8}}, where="test")
     with pytest.raises(SpecError, match=f"{algorithm} cannot act in 'Dials-v0', whose actions are several") as caught:
         assemble(problem(spec), None, seed=0)
@@ -149,7 +149,7 @@ def learned(env: str, store: Path, updates: int, *more: str, seed: int = 0) -> A
 
 def test_the_optimum_is_learned_judged_explained_and_compared(tmp_path: Path) -> None:
     """60 is the optimum of 20 steps, about 33 the best constant, 22 chance."""
-    program = learned(several_choices.NAME, tmp_path / "store", 160)
+    program = learned("Dials-v0", tmp_path / "store", 160)
     entry = program.evidence["tasks"][0]
     assert entry["extra"]["mean_return"] == pytest.approx(60.0, abs=0.5)
     random, constant = (-baseline["value"] for baseline in entry["baselines"])
