@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pellucid.handle import LearnedProgram as LearnedProgram
     from pellucid.handle import diff as diff
     from pellucid.handle import fit as fit
+    from pellucid.handle import from_sb3 as from_sb3
     from pellucid.handle import load as load
     from pellucid.handle import wrap as wrap
     from pellucid.runs.callbacks import Callback as Callback
@@ -53,6 +54,7 @@ _ERRORS = (
 
 _HOME = {
     "fit": "pellucid.handle",
+    "from_sb3": "pellucid.handle",
     "load": "pellucid.handle",
     "diff": "pellucid.handle",
     "LearnedProgram": "pellucid.handle",

@@ -29,6 +29,7 @@ from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import data_rows
 from pellucid.runs.explaining import explain as explain_rows
 from pellucid.runs.fit import fit as fit_spec
+from pellucid.runs.importing import import_sb3
 from pellucid.runs.judge import judge_policy, judge_table
 from pellucid.runs.live import live_rows, live_side, paired
 from pellucid.runs.progress import Reporter, Silent
@@ -426,6 +427,46 @@ def _one_beginning(spec: Any, data: Any, target: str | None, env: str | None) ->
         raise SpecError(
             f"an environment needs no {given[-1]}.", where="fit", mend="give the env alone, or data and target"
         )
+
+
+def from_sb3(
+    model: Any,
+    *,
+    env: str,
+    algorithm: str | None = None,
+    vec_normalize: Any = None,
+    name: str | None = None,
+    store: str | Path | Store = STORE,
+    overrides: Sequence[str] = (),
+    because: str = "",
+    progress: bool = False,
+) -> LearnedProgram:
+    """Keep a policy that Stable-Baselines3 has trained: PPO, A2C, DQN or SAC with an MLP policy.
+
+    Args:
+        model: the algorithm, or the path of its zip. A path is read by Stable-Baselines3's own loader, which unpickles:
+            that can run code, so give only files that you trust.
+        env: the Gymnasium id of its environment.
+        algorithm: "ppo", "a2c", "dqn" or "sac"; told from the file when left out.
+        vec_normalize: the `VecNormalize` that it was trained behind, or the path of its file (a pickle too).
+        name, store, overrides, because, progress: as of `fit`.
+    Returns:
+        The first version, or a candidate (a `Revision`) when the program has versions already.
+    """
+    opened = store if isinstance(store, Store) else Store(store)
+    with _reporter(progress) as shown:
+        done = import_sb3(
+            model,
+            opened,
+            env=env,
+            algorithm=algorithm,
+            vec_normalize=vec_normalize,
+            name=name,
+            overrides=tuple(overrides),
+            because=because,
+            reporter=shown.reporter,
+        )
+    return LearnedProgram(opened, done.ref) if done.accepted else Revision(opened, done.ref)
 
 
 def load(ref: str, store: str | Path | Store = STORE) -> LearnedProgram:

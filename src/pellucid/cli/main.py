@@ -22,6 +22,7 @@ from pellucid.core.errors import PellucidError, nearest
 COMMANDS = {
     "demo": "the whole loop on real prices, each command shown and run",
     "fit": "learn a program from a spec, a table or an environment",
+    "import": "keep a policy that Stable-Baselines3 has trained as a version",
     "evaluate": "a version's evidence: metrics with intervals beside honest baselines",
     "explain": "what a version's outputs rest on, with error bars",
     "feedback": "tell a version what its explanation should not rest on",

@@ -88,7 +88,7 @@ class EnvironmentFault(PellucidError, RuntimeError):
 
 
 class TrainingFault(PellucidError, RuntimeError):
-    """A loss, gradient or weight stopped being finite."""
+    """A loss, gradient or weight stopped being finite, or a callback raised."""
 
 
 class Interrupted(PellucidError, RuntimeError):

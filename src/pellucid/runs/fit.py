@@ -7,7 +7,7 @@ attributions and background -> propose; a first version is accepted at once, a l
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,7 @@ def fit(
     """
     reporter = reporter or Silent()
     prob = problem(spec, source)
-    _require_same_program(prob, store)
+    require_same_program(prob, store)
     prob = replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name)))
     for note in prob.notes:
         reporter.note(note)
@@ -82,7 +82,7 @@ def fit(
         try:
             version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
             run.callbacks.evaluation(version.evidence)
-            fitted = _keep(prob, version, store, author, because)
+            fitted = keep(prob, version, store, author, because)
         except KeyboardInterrupt:
             raise interrupted("interrupted") from None
         except ReviewError:  # it was decided before: resuming would end here again
@@ -100,7 +100,7 @@ def _stepping(spec: Spec) -> dict[str, Stepping]:
     return {task.env: Stepping(task.workers, task.env_timeout) for task in tasks}
 
 
-def _require_same_program(prob: Problem, store: Store) -> None:
+def require_same_program(prob: Problem, store: Store) -> None:
     """A name stands for one program: a later version answers at least one of its questions."""
     name = prob.spec.name
     head = store.head(name) if name in store.names() else None
@@ -182,8 +182,13 @@ def _described(review: Rows) -> dict[str, Any]:
 
 
 def _fit_env(prob: Problem, run: Run) -> Version:
-    spec = prob.spec
     program, history = _learn(prob, run)
+    return judged_by_episodes(prob, program, history, run.notes)
+
+
+def judged_by_episodes(prob: Problem, program: Learned, history: dict[str, Any], notes: Sequence[str]) -> Version:
+    """The version of a program that acts in an environment, however it was come by."""
+    spec = prob.spec
     episodes = spec.evidence.episodes
     outputs = {name: outputs_table(program, task, None, episodes=episodes) for name, task in program.tasks.items()}
     evidence = {
@@ -195,7 +200,7 @@ def _fit_env(prob: Problem, run: Run) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": [*prob.notes, *run.notes],
+        "notes": [*prob.notes, *notes],
         "review": {"n": episodes, "from": f"seed {HELD_OUT}", "to": f"seed {HELD_OUT + episodes - 1}"},
         "parameters": program.parameter_count(),
     }
@@ -328,7 +333,22 @@ def keep_version(
     return {**blobs, **extra_blobs}
 
 
-def _keep(prob: Problem, version: Version, store: Store, author: str | None, because: str) -> Fitted:
+def keep(
+    prob: Problem,
+    version: Version,
+    store: Store,
+    author: str | None,
+    because: str,
+    *,
+    kind: str = "fit",
+    origin: Mapping[str, str] | None = None,
+) -> Fitted:
+    """Store a version: accepted at once when it is the first, else a candidate.
+
+    Args:
+        kind: "fit", "import".
+        origin: more about where it comes from.
+    """
     spec, program = prob.spec, version.program
     explained = describe_rows(program, version.review, version.background)
     keys = pd.DataFrame({"key": np.asarray(version.touched, dtype=object)})
@@ -346,12 +366,12 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
     total, width = program.parameter_count(), 8 if isinstance(program, TabularProgram) else 4
     manifest = {
         "format": FORMAT,
-        "kind": "fit",
+        "kind": kind,
         "name": spec.name,
         "folder": _folder(spec, store),
         "blobs": blobs,
         "parameters": {"touched": total, "total": total, "share": 1.0, "bytes": width * total},
-        "provenance": provenance(seed=spec.seed, data_sha=prob.data_sha, spec_sha=spec.sha()),
+        "provenance": {**provenance(seed=spec.seed, data_sha=prob.data_sha, spec_sha=spec.sha()), **(origin or {})},
     }
     head = store.head(spec.name) if spec.name in store.names() else None
     if head is not None and _same(head.manifest, manifest):
@@ -361,19 +381,19 @@ def _keep(prob: Problem, version: Version, store: Store, author: str | None, bec
         store.freeze_review(
             spec.name,
             sorted({str(k) for table in version.outputs.values() for k in table["key"]}),
-            {"by": "first fit", **version.evidence["review"]},
+            {"by": f"first {kind}", **version.evidence["review"]},
         )
-    reason = because or ("first fit" if head is None else "fit again")
+    reason = because or (f"first {kind}" if head is None else f"{kind} again")
     candidate = store.propose(
         spec.name,
         manifest,
         parent=None if head is None else head.ref,
-        kind="fit",
+        kind=kind,
         author=author,
         because=reason,
         claim={},
     )
-    if all(event.info != _trial(prob) for event in _trials(prob, store)):
+    if kind == "fit" and all(event.info != _trial(prob) for event in _trials(prob, store)):
         store.add_trial(spec.name, "fit", _trial(prob))
     if head is not None:
         return Fitted(candidate, version.evidence, False)
