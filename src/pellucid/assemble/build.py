@@ -23,7 +23,7 @@ from pellucid.envs.names import PRICE, TRADING
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.envs.vectorise import make as make_env
 from pellucid.multitask import ALL as COMBINES
-from pellucid.nn.network import Network
+from pellucid.nn.network import Network, safe
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import network_inputs
 from pellucid.nn.program import NetworkProgram
@@ -153,10 +153,21 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         images={f.name: f.shape for f in fields if f.kind == "image"},
         seed=seed,
     ).to(spec.train.device)
+    _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     blocks = encoding.encode(rows) if rows is not None else {}
     learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
     return Assembly(program, *_trainer(spec, network, learners, seed), learners)
+
+
+@torch.no_grad()
+def _first_deviations(network: Network, spec: Spec) -> None:
+    """Gaussian policies begin with the deviation that their section names."""
+    for name, task in spec.tasks.items():
+        heads = network.heads[safe(name)]
+        assert isinstance(heads, torch.nn.ModuleDict)
+        if isinstance(task, ControlTask) and task.algorithm == "ppo" and "log_std" in heads:
+            heads["log_std"].bias.fill_(task.ppo.log_std)
 
 
 def _require_fields(prob: Problem, envs: dict[str, VectorAdapter]) -> None:

@@ -129,6 +129,12 @@ class PPOSpec(Section):
     clip: Positive = Field(default=0.2, le=1, description="range of the probability ratio")
     entropy: float = Field(default=0.01, ge=0, description="factor of the entropy bonus")
     value_weight: float = Field(default=0.5, ge=0, description="factor of the value loss")
+    log_std: float = Field(
+        default=0.0,
+        ge=-5,
+        le=2,
+        description="logarithm of the deviation of continuous actions at first, in the environment's units",
+    )
     target_kl: Positive | None = Field(
         default=None, description="ends a rollout's epochs early when the policy has moved this far"
     )
