@@ -137,6 +137,14 @@ def test_a_delta_stays_within_its_share(method, share):
         assert (delta.count() + 139) > share * total or method == "adalora"
 
 
+def test_a_position_that_is_held_in_a_band_cannot_be_forbidden():
+    """It enters no layer: there is nothing that a delta could cancel."""
+    network = Network({"x": 1}, {"trade": ("x",)}, {"trade": {"policy": 2, "value": 2}}, width=16)
+    program = SimpleNamespace(network=network, parameter_count=lambda: 1000)
+    with pytest.raises(DeltaError, match="'position' enters no layer"):
+        revising._delta(program, ["x", "position"], ReviseConfig(), 0)
+
+
 # Everyday use, with the narrow program
 
 

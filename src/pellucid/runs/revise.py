@@ -313,6 +313,13 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
     the effect stays; a delta of that size on all encoders and the trunk removes more of it, but moves what should stay
     (measured in `bench/ignore.py`: it fails the gates).
     """
+    unread = [f for f in fields if safe(f) not in program.network.encoders]
+    if unread:
+        raise DeltaError(
+            f"'{unread[0]}' enters no layer of the network: the position is held inside a band that is drawn around it.",
+            where="runs.revise",
+            mend="forbid other fields, or learn the task by ppo, whose network reads the position",
+        )
     targets = tuple(f"encoders.{safe(f)}.project" for f in fields)
     try:
         rank = fit_rank(program.network, targets, config.share, config.method)
