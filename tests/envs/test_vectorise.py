@@ -11,7 +11,6 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from pellucid.core.errors import EnvironmentFault, SpecError
-from pellucid.envs.check import check_env
 from pellucid.envs.names import field_units, observation_fields
 from pellucid.envs.vectorise import VectorAdapter, make
 
@@ -199,8 +198,8 @@ class Broken(Counting):
     ("how", "match"),
     [
         ("raise", "raised ZeroDivisionError: by zero"),
-        ("nan obs", r"NaN or infinity in 'obs_1' \(environment 1\)"),
-        ("inf reward", r"NaN or infinity as reward \(environment 1\)"),
+        ("nan obs", "NaN or infinity in 'obs_1'"),
+        ("inf reward", "NaN or infinity as reward"),
         ("shape", "raised ValueError"),
         ("text", "raised"),
     ],
@@ -301,23 +300,3 @@ def test_nested_observations_are_read_by_name() -> None:
     assert step.obs["a.b"].tolist() == [[1, 0, 0]] * 2
     assert step.obs["c"].tolist() == [[7.0], [7.0]]
     assert (step.final_obs["a.b0"].tolist(), step.obs["a.b0"].tolist()) == ([[5, 0]] * 2, [[5, 1]] * 2)
-
-
-def test_check_env_reports_and_passes() -> None:
-    assert check_env("pellucid/StockTrading-v0") == []
-    assert check_env("pellucid/StockPrice-v0") == []
-    assert check_env("CartPole-v1", steps=200) == []
-
-    class Bad(Counting):
-        def look(self) -> Any:
-            return np.array([4, np.nan if self.count == 9 else self.count], dtype=np.float32)
-
-    assert any("NaN" in line for line in check_env(Bad(20), steps=50))
-    dull = check_env(
-        type("Dull", (Counting,), {"look": lambda self: np.array([4, self.count], dtype=np.float32)})(2000)
-    )
-    assert any("'obs_0' never changed" in line for line in dull)
-    assert any("has no names" in line for line in dull)
-    assert any("no episode ended" in line for line in dull)
-    with pytest.raises(SpecError, match="no environment 'CartPole-v77'"):
-        check_env("CartPole-v77")

@@ -63,6 +63,29 @@ review: {{rows: 200}}
 # after random updates, at random moments of the whole run, at random writes to disk
 KILLS = {"table": (7, 2, 4), "cartpole": (7, 2, 4), "trading": (4, 1, 3)}
 
+POLICY = """
+name: tiny
+tasks: {{policy: {{kind: control, env: {env}, algorithm: {algorithm}, {algorithm}: {settings}}}}}
+network: {{width: 16}}
+train: {{updates: {updates}, checkpoint_every: 3, optimiser: adam}}
+evidence: {{episodes: 4}}
+{explain}
+"""
+OFF_POLICY = "num_envs: 4, steps: 2, updates: 4, batch: 16, replay: {size: 600, warmup: 40"
+SHORT = "env_options: {max_episode_steps: 30}"
+POLICIES = {  # algorithm, environment (with what else its task says), its settings, updates
+    "ppo on the lake": ("ppo", "FrozenLake-v1", "{num_envs: 8, steps: 16, minibatch: 32, epochs: 2}", 60),
+    "ppo on the lake, in two processes": (
+        "ppo",
+        "FrozenLake-v1, workers: 2",
+        "{num_envs: 8, steps: 16, minibatch: 32, epochs: 2}",
+        60,
+    ),
+    "dqn on the cart": ("dqn", "CartPole-v1", f"{{{OFF_POLICY}, n_step: 3}}, priority: {{exponent: 0.6}}}}", 90),
+    "dqn on the lake": ("dqn", "FrozenLake-v1", f"{{{OFF_POLICY}}}, duelling: true}}", 90),
+    "sac on the pendulum": ("sac", f"Pendulum-v1, {SHORT}", f"{{{OFF_POLICY}}}}}", 60),
+}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
@@ -101,12 +124,11 @@ def test_killed_while_the_version_is_kept(step: str, tmp_path: Path, monkeypatch
     assert not (tmp_path / "killed" / "runs" / "tiny").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SPECS)
-def test_killed_and_resumed_is_uninterrupted(name: str, folder: Path) -> None:
+def attempts(text: str, folder: Path, seed: int, kills: tuple[int, int, int]) -> list[dict[str, Any]]:
+    """What became of fits that were killed and resumed: each is the version that an uninterrupted one would be."""
     spec = folder / "tiny.yaml"
-    spec.write_text(SPECS[name])
-    command = [sys.executable, KILLING, folder / "kills", 1, *KILLS[name], "fit", spec]
+    spec.write_text(text)
+    command = [sys.executable, KILLING, folder / "kills", seed, *kills, "fit", spec]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PELLUCID_USER": "tester"}
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -121,11 +143,31 @@ def test_killed_and_resumed_is_uninterrupted(name: str, folder: Path) -> None:
         assert attempt["problems"] == [], story
         assert (attempt["ref"], attempt["trials"], attempt["candidates"]) == ("tiny@1", 1, 0), story
         assert attempt["left"] == [], story
+    tried: list[dict[str, Any]] = found["attempts"]
+    return tried
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_algorithm_and_its_environment_go_on_where_they_were(name: str, folder: Path) -> None:
+    algorithm, env, settings, updates = POLICIES[name]
+    text = POLICY.format(env=env, algorithm=algorithm, settings=settings, updates=updates, explain=EXPLAIN)
+    tried = attempts(text, folder, 2, (3, 0, 0))
+    assert all(-9 in attempt["codes"] for attempt in tried)
+    resumed = [update for attempt in tried for stage, update in attempt["resumed"] if stage == "fit"]
+    assert len(resumed) >= 2
+    assert max(resumed) > updates // 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPECS)
+def test_killed_and_resumed_is_uninterrupted(name: str, folder: Path) -> None:
+    tried = attempts(SPECS[name], folder, 1, KILLS[name])
     # The test tested something: enough kills, some twice, and resumes from within a stage.
-    codes = [attempt["codes"] for attempt in found["attempts"]]
+    codes = [attempt["codes"] for attempt in tried]
     killed = [c for c in codes if -9 in c]
     assert len(killed) >= len(codes) - KILLS[name][1], codes
     assert sum(c.count(-9) for c in codes) > len(killed), codes
-    middles = [a for a in found["attempts"] if a["resumed"]]
-    assert len(middles) >= len(codes) // 2, [a["resumed"] for a in found["attempts"]]
+    middles = [a for a in tried if a["resumed"]]
+    assert len(middles) >= len(codes) // 2, [a["resumed"] for a in tried]
     assert len({(stage, update) for a in middles for stage, update in a["resumed"]}) >= 4

@@ -185,8 +185,9 @@ def _behaviour(adapter: VectorAdapter, steps: int, report: Report) -> bool:
                 break
     report.problems += [f"{what.removesuffix('.')} ({error.where})" for what, error in faults.items()]
     if seen and first is not None:
-        _values(adapter, [first, *[step.obs for step in seen]], report)
-        _rewards(adapter, np.concatenate([step.reward for step in seen]), report)
+        last = [step.final_obs for step in seen if step.final_obs is not step.obs]
+        _values(adapter, [first, *[step.obs for step in seen], *last], report)
+        _rewards(adapter, np.concatenate([step.reward for step in seen]), report, broken=bool(faults))
         if spent:
             _speed(adapter, len(seen) * adapter.num_envs / spent, report)
     return any("has not returned" in what for what in faults)
@@ -201,10 +202,15 @@ def _speed(adapter: VectorAdapter, rate: float, report: Report) -> None:
 def _values(adapter: VectorAdapter, seen: list[dict[str, Any]], report: Report) -> None:
     """What never changes, and what leaves the bounds that the space declares."""
     flat = {name: np.concatenate([obs[name] for obs in seen]) for name in adapter.obs}
-    for name, values in flat.items():
+    for f in adapter.fields:
+        values = flat[f.name]
         still = np.flatnonzero(np.ptp(values, axis=0) == 0)
-        if len(still):
-            where = f"'{name}'" if values.shape[1] == 1 else f"{len(still)} of {values.shape[1]} values of '{name}'"
+        if f.unit == "one-hot":
+            never = [j for j in still if not values[0, j]]
+            if never:
+                report.notes.append(f"{len(never)} of the {f.width} states of '{f.name}' were never met by random play")
+        elif len(still):
+            where = f"'{f.name}'" if f.width == 1 else f"{len(still)} of {f.width} values of '{f.name}'"
             report.notes.append(f"{where} never changed in {len(values) - adapter.num_envs} random steps")
     for reader in readers(adapter.env.single_observation_space, adapter.env_id):
         if isinstance(reader.space, spaces.Box) and reader.fields[0].kind != "image":
@@ -229,7 +235,7 @@ def _bounds(reader: Reader, values: npt.NDArray[Any], report: Report) -> None:
             )
 
 
-def _rewards(adapter: VectorAdapter, rewards: npt.NDArray[Any], report: Report) -> None:
+def _rewards(adapter: VectorAdapter, rewards: npt.NDArray[Any], report: Report, broken: bool) -> None:
     """What random play earns, and how it ends."""
     ended = list(adapter.recent)
     if ended:
@@ -240,7 +246,7 @@ def _rewards(adapter: VectorAdapter, rewards: npt.NDArray[Any], report: Report) 
     if np.abs(rewards).max() > 1e4:
         report.notes.append(f"rewards reach {np.abs(rewards).max():.3g}: scale them")
     limited = adapter.env.spec is not None or hasattr(adapter.env.unwrapped, "game")
-    if not ended and not limited:
+    if not ended and not limited and not broken:
         report.problems.append(f"no episode ended in {len(rewards)} random steps, and no time limit is registered")
 
 

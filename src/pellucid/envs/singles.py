@@ -24,6 +24,7 @@ from pellucid.envs.names import Reader, at, env_id_of, readers
 
 Array = npt.NDArray[Any]
 NUMBERS = "fiub"  # kinds of numpy's types that are numbers
+RESET, STEP = ("obs", "info"), ("obs", "reward", "terminated", "truncated", "info")
 
 
 class RowFault(Exception):
@@ -72,15 +73,19 @@ class Leaf:
             RowFault: a part is absent, or its shape or kind of number is not what the space declares.
         """
         try:
-            value = np.asarray(at(obs, self.path))
+            raw = at(obs, self.path)
+            value = np.asarray(raw)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise RowFault(i, f"returned an observation without '{self.name}' ({raised(error)})") from error
         kind = value.dtype.kind
+        if kind not in NUMBERS:
+            said = value.dtype if isinstance(raw, np.ndarray) else type(raw).__name__
+            raise RowFault(i, f"returned '{self.name}' as {said}, no numbers", "return what its space declares")
         if value.shape != self.shape:
             raise RowFault(
                 i,
                 f"returned '{self.name}' of shape {value.shape}; its space says {self.shape}",
-                "return what the observation space declares",
+                "return what its space declares",
             )
         if kind != self._kinds[i]:
             self._new_kind(i, value)
@@ -89,13 +94,22 @@ class Leaf:
     def _new_kind(self, i: int, value: Array) -> None:
         """The first value of an environment, or one of another kind than the first."""
         kind, said = value.dtype.kind, f"returned '{self.name}' as {value.dtype}"
-        if kind not in NUMBERS:
-            raise RowFault(i, f"{said}, which are no numbers", "return what the observation space declares")
         if kind == "f" and self.dtype.kind != "f":
-            raise RowFault(i, f"{said}; its space says {self.dtype}", "return what the observation space declares")
+            raise RowFault(i, f"{said}; its space says {self.dtype}", "return what its space declares")
         if self._kinds[i] and self.dtype.kind == "f":  # bytes would be scaled twice, whole numbers be cut off
             raise RowFault(i, f"{said}, and other numbers before", "return one type of number from reset and step")
         self._kinds[i] = kind
+
+
+def _parts(i: int, given: Any, names: tuple[str, ...]) -> Any:
+    """What reset or step returned, if it has the right number of parts."""
+    if isinstance(given, tuple) and len(given) == len(names) and isinstance(given[-1], dict):
+        return given
+    said = f"{len(given)} values" if isinstance(given, tuple) else type(given).__name__
+    if isinstance(given, tuple) and len(given) == len(names):
+        said = f"{type(given[-1]).__name__} as infos"
+    call = "step" if names is STEP else "reset"
+    raise RowFault(i, f"returned {said} from {call}", f"return {', '.join(names)}, as Gymnasium has it since 0.26")
 
 
 def leaf_type(space: spaces.Space[Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -172,8 +186,10 @@ class Singles(VectorEnv[Any, Any, Any]):
         for i, env in enumerate(self.envs):
             self._beat(i)
             try:
-                obs, value, over, cut, info = env.step(actions[i])
+                obs, value, over, cut, info = _parts(i, env.step(actions[i]), STEP)
                 reward[i], terminated[i], truncated[i] = float(value), bool(over), bool(cut)
+            except RowFault:
+                raise
             except EnvironmentFault as error:
                 raise RowFault(i, error.what, error.mend) from error
             except Exception as error:
@@ -213,7 +229,9 @@ class Singles(VectorEnv[Any, Any, Any]):
     def _reset(self, i: int, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         self._beat(i)
         try:
-            obs, info = self.envs[i].reset(**kwargs)
+            obs, info = _parts(i, self.envs[i].reset(**kwargs), RESET)
+        except RowFault:
+            raise
         except EnvironmentFault as error:
             raise RowFault(i, error.what, error.mend) from error
         except Exception as error:

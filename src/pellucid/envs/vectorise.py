@@ -122,7 +122,7 @@ class VectorAdapter:
         reward = np.where(valid, self._flat(reward, "reward"), 0.0)
         if not np.isfinite(reward).all():
             row = int(np.argmin(np.isfinite(reward)))
-            raise self._fault(f"returned NaN or infinity as reward (environment {row})", row=row)
+            raise self._fault("returned NaN or infinity as reward", row=row)
         terminated = self._flat(terminated, "terminated").astype(np.bool_) & valid
         truncated = self._flat(truncated, "truncated").astype(np.bool_) & valid
         done = terminated | truncated
@@ -214,18 +214,18 @@ class VectorAdapter:
     def _checked(self, block: npt.NDArray[Any], reader: Reader, rows: int) -> npt.NDArray[np.float32]:
         name, kind = reader.name, block.dtype.kind
         if kind not in "fiub":
-            raise self._fault(f"returned '{name}' as {block.dtype}, which are no numbers", "return a float32 array")
+            raise self._fault(f"returned '{name}' as {block.dtype}, no numbers", "return what its space declares")
         if block.shape != (rows, reader.width):
             raise self._fault(
                 f"returned '{name}' of shape {block.shape}; its space makes that {(rows, reader.width)}",
-                "return what the observation space declares",
+                "return what its space declares",
             )
         if self._kinds.setdefault(name, kind) != kind:
             raise self._fault(f"returned '{name}' as {block.dtype}, and other numbers before", "return one type")
         if kind == "f" and not np.isfinite(block).all():
             row, column = (int(n) for n in np.argwhere(~np.isfinite(block))[0])
             name = name if len(reader.fields) == 1 else reader.fields[column].name
-            raise self._fault(f"returned NaN or infinity in '{name}' (environment {row})", row=row)
+            raise self._fault(f"returned NaN or infinity in '{name}'", row=row)
         return block.astype(np.float32)  # a copy: the environment may reuse its buffer
 
     def _flat(self, values: Any, name: str) -> npt.NDArray[Any]:

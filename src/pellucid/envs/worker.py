@@ -154,6 +154,6 @@ class Share:
                     None,
                     f"returned '{leaf.name}' as {values.dtype} of shape {values.shape}; "
                     f"its space makes that {target.dtype} of shape {target.shape}",
-                    "return what the observation space declares",
+                    "return what its space declares",
                 )
             target[...] = values
