@@ -164,7 +164,7 @@ def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
         return None
     a, b, *rest = (int(n) for n in space.shape)
     c = rest[0] if rest else 1
-    if rest and a <= CHANNELS < c:  # channels first, as stacked frames often are
+    if rest and a <= CHANNELS and a < min(b, c):  # channels first, as stacked frames often are
         a, b, c = b, c, a
     return (a, b, c) if min(a, b) >= SIDE and c <= CHANNELS else None
 
