@@ -316,7 +316,7 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
     unread = [f for f in fields if safe(f) not in program.network.encoders]
     if unread:
         raise DeltaError(
-            f"'{unread[0]}' enters no layer of the network: the position is held inside a band that is drawn around it.",
+            f"'{unread[0]}' enters no layer of the network: the position is held in a band that is drawn around it.",
             where="runs.revise",
             mend="forbid other fields, or learn the task by ppo, whose network reads the position",
         )
