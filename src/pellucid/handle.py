@@ -30,7 +30,8 @@ from pellucid.runs.explaining import data_rows
 from pellucid.runs.explaining import explain as explain_rows
 from pellucid.runs.fit import fit as fit_spec
 from pellucid.runs.importing import import_sb3
-from pellucid.runs.judge import judge_policy, judge_table
+from pellucid.runs.judge import judge_table
+from pellucid.runs.judge_policy import judge_policy
 from pellucid.runs.live import live_rows, live_side, paired
 from pellucid.runs.progress import Reporter, Silent
 from pellucid.runs.reviewing import accept

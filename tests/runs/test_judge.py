@@ -13,7 +13,8 @@ from pellucid.evidence.paired import compare
 from pellucid.nn.foreign import wrap
 from pellucid.runs.artefact import load_program
 from pellucid.runs.fit import fit
-from pellucid.runs.judge import FoldResult, judge_elsewhere, judge_folds, judge_policy, judge_table
+from pellucid.runs.judge import FoldResult, judge_elsewhere, judge_folds, judge_table
+from pellucid.runs.judge_policy import judge_policy
 from pellucid.runs.live import live_rows
 from pellucid.store.store import Store
 from tiny_programs import bank_spec, leaky, market_spec, prices

@@ -26,7 +26,8 @@ from pellucid.evidence.folds import touched, walk_forward
 from pellucid.explain import attribute
 from pellucid.rl.tabular import TabularProgram
 from pellucid.runs.artefact import FORMAT, Learned, provenance, save_program, save_rows
-from pellucid.runs.judge import FoldResult, judge_episodes, judge_folds
+from pellucid.runs.judge import FoldResult, judge_folds
+from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import greedy, on_rows, rollout, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread

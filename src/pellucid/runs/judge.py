@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,23 +14,20 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
-from pellucid.evidence.baselines import Answer, PriceContext, RolloutContext, TableContext, answer, spoken
+from pellucid.evidence.baselines import Answer, PriceContext, TableContext, answer, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold, stratified_folds
 from pellucid.evidence.metrics import class_codes, is_constant
-from pellucid.nn.outputs import choices
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
-from pellucid.runs.exact import exact_returns, within
-from pellucid.runs.outputs import HELD_OUT, outputs_table
-from pellucid.runs.policies import action_dimension, forecasts, on_rows, rollout, trades
+from pellucid.runs.judge_policy import judge_episodes
+from pellucid.runs.outputs import outputs_table
+from pellucid.runs.policies import forecasts, on_rows, trades
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
 Floats = npt.NDArray[np.float64]
-TRAINING_SEEDS = 500_009  # episodes on which a constant action is chosen
-SOON, PATIENCE = 1000, 100  # where nothing limits an episode, one without an end is cut so many times later than ours
 
 
 @dataclass
@@ -156,60 +152,6 @@ def _wealth(task: Task, got: Collected, answers: list[Answer]) -> dict[str, Any]
         "x": [str(days[i]) for i in shown],
         "series": [{"name": n, "y": [float(v) for v in (1.0 - np.cumsum(x))[shown]]} for n, x in losses.items()],
     }
-
-
-def judge_episodes(prob: Problem, program: Program, task: Task) -> dict[str, Any]:
-    """Evidence of a policy that was learned for an environment."""
-    settings = prob.spec.evidence
-    return judge_policy(
-        program,
-        task,
-        str(task.options["env"]),
-        episodes=settings.episodes,
-        seed=prob.spec.seed,
-        margin=settings.margin,
-    )
-
-
-def judge_policy(program: Program, task: Task, env: str, *, episodes: int, seed: int, margin: float) -> dict[str, Any]:
-    """A policy, ours or wrapped, by greedy episodes on held-out seeds, beside policies that do not look."""
-    options = task.options.get("env_options")
-    task = replace(task, options={**task.options, "env": env})
-    table = outputs_table(program, task, None, episodes=episodes)
-    lengths = [float(str(d).split()[0]) for d in table["decision"]]
-    limit = int(max(SOON, PATIENCE * max(lengths)))
-
-    def play(policy: Any, seeds: Any) -> Floats:
-        def choose(obs: Mapping[str, Any], step: int) -> Any:
-            return policy(len(next(iter(obs.values()))), step)
-
-        return rollout(env, choose, range(seeds[0], seeds[-1] + 1), options=options, limit=limit).returns
-
-    count = action_dimension(task)
-    train, test = range(TRAINING_SEEDS, TRAINING_SEEDS + 20), range(HELD_OUT, HELD_OUT + episodes)
-    if task.options["space"] == "discrete":
-        context = RolloutContext.discrete(play, count, train, test, seed)
-    elif task.options["space"] == "multi_discrete":
-        context = RolloutContext.multi_discrete(play, choices(task), train, test, seed)
-    else:
-        low, high = np.asarray(task.options["low"]), np.asarray(task.options["high"])
-        grid = [low + (high - low) * share for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        context = RolloutContext(play, grid, lambda g, n: g.uniform(low, high, size=(n, count)), train, test, seed)
-    answers = [answer(task, name, context) for name in task.baselines or ("random", "best_constant_action")]
-    losses = table["loss"].to_numpy(dtype=float)
-    extra: dict[str, Any] = {
-        "mean_return": float(-losses.mean()),
-        "lowest_return": float((-losses).min()),
-        "mean_length": float(np.mean(lengths)),
-        "held_out_seeds": f"{test.start}..{test.stop - 1}",
-        **exact_returns(program, task),
-    }
-    entry = task_entry(task, losses, answers, block=1, margin=margin, seed=seed, extra=extra)
-    if "optimum" in extra:
-        least, most = entry["low"], entry["high"]  # loss
-        low, high = -np.inf if most is None else -most, np.inf if least is None else -least
-        entry["extra"]["optimum_within"] = within(extra["optimum"], low, high)
-    return entry
 
 
 def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: float) -> dict[str, Any]:

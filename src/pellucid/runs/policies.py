@@ -187,7 +187,23 @@ def greedy(program: Program, task: Task) -> Any:
     order.
     """
 
-    actions = action_dimension(task)
+    actions, named = action_dimension(task), read_as(program, task)
+
+    def choose(obs: dict[str, Any], _: int) -> Any:
+        n = len(next(iter(obs.values())))
+        rows = Rows(np.full(n, ""), named(obs))
+        with torch.no_grad():
+            outputs = program(program.encode(rows), task.name)[:, :actions]
+        if task.options["space"] != "box":
+            return likeliest(outputs.cpu().numpy(), choices(task))
+        low, high = task.options["low"], task.options["high"]
+        return np.clip(outputs.cpu().numpy(), low, high).astype(np.float32)
+
+    return choose
+
+
+def read_as(program: Program, task: Task) -> Any:
+    """A function from observations to the task's inputs: by name, else in order."""
     widths = [program.schema[name].width for name in task.inputs]
 
     def named(obs: dict[str, Any]) -> dict[str, Any]:
@@ -203,14 +219,4 @@ def greedy(program: Program, task: Task) -> Any:
             )
         return dict(zip(task.inputs, np.split(values, np.cumsum(widths)[:-1], axis=1), strict=True))
 
-    def choose(obs: dict[str, Any], _: int) -> Any:
-        n = len(next(iter(obs.values())))
-        rows = Rows(np.full(n, ""), named(obs))
-        with torch.no_grad():
-            outputs = program(program.encode(rows), task.name)[:, :actions]
-        if task.options["space"] != "box":
-            return likeliest(outputs.cpu().numpy(), choices(task))
-        low, high = task.options["low"], task.options["high"]
-        return np.clip(outputs.cpu().numpy(), low, high).astype(np.float32)
-
-    return choose
+    return named

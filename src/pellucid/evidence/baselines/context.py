@@ -171,6 +171,36 @@ class RolloutContext:
         constants = [np.asarray(np.unravel_index(i, sizes)) for i in range(count)]
         return cls(rollout, constants, _several(sizes), train_seeds, test_seeds, seed)
 
+    @classmethod
+    def box(
+        cls,
+        rollout: Rollout,
+        low: npt.ArrayLike,
+        high: npt.ArrayLike,
+        train_seeds: Sequence[int],
+        test_seeds: Sequence[int],
+        seed: int = 0,
+    ) -> RolloutContext:
+        """For a one-dimensional `Box`: constants are a grid of one or two dimensions; of more, a diagonal and draws.
+
+        Where a side has no bound, it is taken to be -1 or 1.
+        """
+        least, most = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        least, most = np.where(np.isfinite(least), least, -1.0), np.where(np.isfinite(most), most, 1.0)
+        k = len(least)
+        if k <= 2:
+            shares = np.linspace(0.0, 1.0, 9 if k == 1 else 5)
+            grid = np.stack(np.meshgrid(*[shares] * k, indexing="ij"), axis=-1).reshape(-1, k)
+        else:
+            drawn = stream(seed, "evidence/constant_actions").uniform(size=(11, k))
+            grid = np.concatenate([np.linspace(0.0, 1.0, 5)[:, None].repeat(k, axis=1), drawn])
+
+        def sample(generator: np.random.Generator, count: int) -> npt.NDArray[np.float32]:
+            return generator.uniform(least, most, size=(count, k)).astype(np.float32)
+
+        constants = list((least + grid * (most - least)).astype(np.float32))
+        return cls(rollout, constants, sample, train_seeds, test_seeds, seed)
+
 
 def _several(sizes: tuple[int, ...]) -> Callable[[np.random.Generator, int], npt.NDArray[np.int64]]:
     return lambda generator, count: generator.integers(0, sizes, size=(count, len(sizes)))
