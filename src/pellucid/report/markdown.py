@@ -1,4 +1,4 @@
-"""The behaviour diff as GitHub Markdown for a pull-request comment: short, details folded.
+"""The behaviour diff, and evidence, as GitHub Markdown for a pull-request comment: short, details folded.
 
 Labels stand in code spans, where GitHub renders neither markup nor mentions; free text is escaped.
 """
@@ -16,8 +16,11 @@ from pellucid.report.words import (
     budget_of,
     diff_sentences,
     diff_verdict,
+    evidence_sentences,
+    extra_facts,
     flat,
     items,
+    name_of,
     notes_of,
     passed_of,
     text,
@@ -88,6 +91,32 @@ def diff_comment(diff: Json) -> str:
     for task in tasks:
         parts += _details(task)
     parts += [f"> {prose(flat(reason))}" for reason in diff.get("because") or []]
+    return "\n\n".join(parts) + "\n"
+
+
+def evidence_comment(evidence: Json) -> str:
+    """Evidence as Markdown: a sentence per task, then its table and its further figures.
+
+    Args:
+        evidence: Evidence JSON.
+    """
+    parts = ["\n".join(f"- {prose(sentence)}" for sentence in [*evidence_sentences(evidence), *notes_of(evidence)])]
+    for raw in items(evidence, "tasks"):
+        task, unit = in_units(raw), metric_unit(raw)
+        rows = [("this program", measured(task.get("value"), task.get("low"), task.get("high")), "")]
+        for b in items(task, "baselines"):
+            ends = (b.get("difference"), b.get("difference_low"), b.get("difference_high"))
+            value = prose(text(b, "note")) or measured(b.get("value"), b.get("low"), b.get("high"))
+            rows.append((prose(name_of(b)), value, "" if text(b, "note") else measured(*ends, signed=True)))
+        head = (
+            code(text(task, "task")),
+            prose(f"{unit} [interval]; {unit.better} is better"),
+            "program minus baseline",
+        )
+        parts.append(f"{_sign(verdict_of(raw))}, n = {count(task.get('n'))}")
+        parts.append(table(head, rows, numeric=(1, 2)))
+        told = [f"- {prose(name)}: {prose(value)}" for name, value in extra_facts(task)]
+        parts += ["\n".join(told)] if told else []
     return "\n\n".join(parts) + "\n"
 
 
