@@ -23,6 +23,7 @@ WIDE = 64  # a Box of more values than this is one field, not one field a value
 STATES = 16_384  # of a discrete observation
 SIDE, CHANNELS = 8, 16  # a smaller grid of bytes is no picture; more channels are none of one
 
+CHEETAH = ("back_thigh", "back_shin", "back_foot", "front_thigh", "front_shin", "front_foot")
 KNOWN: dict[str, tuple[tuple[str, str], ...]] = {  # environment -> (name, unit) of each observed value
     "CartPole": (
         ("cart_position", "m"),
@@ -41,6 +42,31 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {  # environment -> (name, unit)
     "MountainCar": (("position", ""), ("velocity", "1/step")),
     "MountainCarContinuous": (("position", ""), ("velocity", "1/step")),
     "Pendulum": (("cos_theta", ""), ("sin_theta", ""), ("velocity", "rad/s")),
+    "LunarLander": (
+        ("x", ""),
+        ("y", ""),
+        ("x_velocity", ""),
+        ("y_velocity", ""),
+        ("angle", "rad"),
+        ("angular_velocity", ""),
+        ("left_leg_contact", ""),
+        ("right_leg_contact", ""),
+    ),
+    "InvertedPendulum": (
+        ("cart_position", "m"),
+        ("pole_angle", "rad"),
+        ("cart_velocity", "m/s"),
+        ("pole_velocity", "rad/s"),
+    ),
+    "HalfCheetah": (
+        ("tip_height", "m"),
+        ("tip_angle", "rad"),
+        *((f"{joint}_angle", "rad") for joint in CHEETAH),
+        ("tip_x_velocity", "m/s"),
+        ("tip_z_velocity", "m/s"),
+        ("tip_angular_velocity", "rad/s"),
+        *((f"{joint}_velocity", "rad/s") for joint in CHEETAH),
+    ),
 }
 
 
