@@ -49,8 +49,8 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {  # environment -> (name, unit)
         ("y_velocity", ""),
         ("angle", "rad"),
         ("angular_velocity", ""),
-        ("left_leg_contact", ""),
-        ("right_leg_contact", ""),
+        ("leg_1_contact", ""),
+        ("leg_2_contact", ""),
     ),
     "InvertedPendulum": (
         ("cart_position", "m"),
@@ -207,7 +207,7 @@ def _image(space: spaces.Space[Any], name: str) -> tuple[Field, Callable[[Any], 
         if raw.dtype != np.uint8 or raw.shape[1:] != declared:
             raise ValueError(f"{raw.dtype} of shape {raw.shape[1:]} where its space has bytes of shape {declared}")
         pixels = np.moveaxis(raw, 1, -1) if moved else raw
-        scaled: Array = pixels.reshape(len(raw), -1) / np.float32(255.0)
+        scaled: Array = pixels.reshape(len(raw), -1) * np.float32(1.0 / 255.0)
         return scaled
 
     return field, read
