@@ -81,6 +81,12 @@ class Run:
     def train(self, stage: str, build: Callable[[], Assembly]) -> tuple[NetworkProgram, dict[str, Any]]:
         """Train one assembly, or take it from where it was left. Returns the program and its learning curves."""
         assembly = build()
+        try:
+            return self._train(stage, assembly)
+        finally:
+            assembly.close()
+
+    def _train(self, stage: str, assembly: Assembly) -> tuple[NetworkProgram, dict[str, Any]]:
         done = self.folder / f"{stage}.state"
         trainer, config = assembly.trainer, assembly.config
         self.reporter.stage(stage, config.updates)
