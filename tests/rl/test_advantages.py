@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +90,47 @@ def test_the_ends_of_lambda(lam):
         for t in range(6):
             G = sum(0.9**k * reward[t + k, 0] for k in range(6 - t)) + 0.9 ** (6 - t) * value[6, 0]
             assert returns[t, 0] == pytest.approx(G)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3, 0.95, 1.0])
+def test_returns_are_lambda_returns(lam):
+    """(1 - lambda) sum of lambda^(n-1) G^n, the weight of all longer ones on the longest (Sutton & Barto 2018, 12.3):
+    G^n adds n rewards and the value of where they led; it is cut where the rollout or the episode ends."""
+    g = np.random.default_rng(3)
+    T, discount = 9, 0.8
+    reward, value, next_value = g.normal(size=(3, T, 1))
+    terminated, ended = _flags(0, 0, 0, 1, 0, 0, 0, 0, 0), _flags(0, 0, 0, 1, 0, 0, 1, 0, 0)
+    next_value[:-1] = np.where(ended[:-1], next_value[:-1], value[1:])
+    _, returns = gae(reward, value, next_value, terminated, ended, discount=discount, gae_lambda=lam)
+    for t in range(T):
+        end = next((s for s in range(t, T) if ended[s, 0]), T - 1)
+        n_step = []
+        for last in range(t, end + 1):
+            follows = 0.0 if terminated[last, 0] else next_value[last, 0]
+            total = sum(discount ** (s - t) * reward[s, 0] for s in range(t, last + 1))
+            n_step.append(total + discount ** (last - t + 1) * follows)
+        weights = [(1 - lam) * lam**n for n in range(len(n_step) - 1)] + [lam ** (len(n_step) - 1)]
+        assert sum(weights) == pytest.approx(1.0)
+        assert returns[t, 0] == pytest.approx(np.dot(weights, n_step), abs=1e-12)
+
+
+def test_equal_to_the_rollout_buffer_of_sb3():
+    """Which knows ends only: what is cut off is bootstrapped there by a change of the reward, not of the values."""
+    buffers = importlib.import_module("stable_baselines3.common.buffers")
+    spaces = importlib.import_module("gymnasium.spaces")
+    g = np.random.default_rng(1)
+    T, N = 32, 3
+    reward, value = g.normal(size=(2, T, N)).astype(np.float32)
+    last, terminated = g.normal(size=N).astype(np.float32), g.random((T, N)) < 0.15
+    box = spaces.Box(-1, 1, (1,), np.float32)
+    theirs = buffers.RolloutBuffer(T, box, box, device="cpu", gae_lambda=0.9, gamma=0.97, n_envs=N)
+    theirs.rewards, theirs.values = reward, value
+    theirs.episode_starts = np.concatenate([np.zeros((1, N)), terminated[:-1]]).astype(np.float32)
+    theirs.compute_returns_and_advantage(torch.from_numpy(last), terminated[-1].astype(np.float32))
+    following = np.concatenate([value[1:], last[None]]).astype(np.float64)
+    mine = gae(
+        reward.astype(np.float64), value.astype(np.float64), following, terminated, terminated,
+        discount=0.97, gae_lambda=0.9,
+    )  # fmt: skip
+    np.testing.assert_allclose(mine[0], theirs.advantages, atol=1e-5)
+    np.testing.assert_allclose(mine[1], theirs.returns, atol=1e-5)
