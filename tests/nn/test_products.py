@@ -12,7 +12,16 @@ from pellucid.nn.network import Network
 from pellucid.nn.plain import plain_view
 from pellucid.nn.plain_critic import PlainCritic
 
-SIZES = [(3, 5, 2), (64, 256, 1), (1, 256, 256), (64, 256, 256), (256, 6, 256), (300, 130, 200), (1000, 64, 64)]
+SIZES = [
+    (3, 5, 2),
+    (64, 256, 1),
+    (1, 256, 256),
+    (64, 256, 256),
+    (256, 6, 256),
+    (320, 160, 200),
+    (300, 130, 200),
+    (1024, 64, 64),
+]
 ACTIVATIONS = {"relu": lambda h: np.maximum(h, 0.0), "tanh": np.tanh, "none": lambda h: h}
 
 
@@ -36,10 +45,15 @@ def test_a_layer_is_its_formula(n: int, i: int, o: int, activation: str) -> None
 
 
 def test_a_layer_reads_views() -> None:
-    """Parts of larger arrays, every other element, transposed."""
-    x, weight, bias = (a[..., 3:-3] for a in arrays((100, 262), (200, 262), (262,)))
-    every = [(x, weight, bias[:200]), (x[::2], weight[::2], bias[:200:2]), (x[:, ::2], weight[:, ::2], bias[:200])]
-    for a, w, b in [*every, (weight.T[:, :200], weight[:, :200], bias[:256][:200])]:
+    """Parts of larger arrays, every other element, transposed; oneDNN itself would take a bias as it lies."""
+    x, weight, bias = (a[..., 3:-3] for a in arrays((192, 262), (512, 262), (4096 + 6,)))
+    every = [(x, weight, bias[:512]), (x[::2], weight[::2], bias[:512:2]), (x, weight, bias[::8])]
+    every += [
+        (x.copy(), weight.copy(), bias[::8]),
+        (x[:, ::2], weight[:, ::2], bias[:512]),
+        (weight.T[:224, :200], weight[:, :200], bias[:512]),
+    ]
+    for a, w, b in every:
         want = a.astype(np.float64) @ w.T.astype(np.float64) + b
         np.testing.assert_allclose(products.layer(a, w, b, "none"), want, atol=2e-4)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from pellucid.nn.critic import TWINS, SoftCritic
-from pellucid.nn.products import layer, product
+from pellucid.nn.products import STEPS, layer, product
 
 Array = npt.NDArray[np.float32]
 
@@ -75,6 +75,7 @@ class PlainCritic:
         slope = np.empty((q.shape[1], columns), dtype=np.float32)
         for twin in range(TWINS):
             rows = np.flatnonzero(least == twin)  # the other critic passes no gradient in these
+            rows = np.resize(rows, -(-len(rows) // STEPS) * STEPS)  # some twice, for a size that products know
             down = np.repeat(self._layers[-1][0][twin], len(rows), axis=0)
             for i in range(len(self._layers) - 1, 0, -1):
                 down = self._through(down, self._inputs[twin][i][rows])
