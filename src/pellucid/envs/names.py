@@ -17,6 +17,13 @@ from pellucid.core.schema import Field
 Array = npt.NDArray[Any]
 Obs = dict[str, npt.NDArray[np.float32]]
 
+
+class Joined(Obs):
+    """Observations whose fields are the columns of one `array` (n, D), in their order."""
+
+    array: npt.NDArray[np.float32]
+
+
 TRADING = "pellucid/StockTrading-v0"
 PRICE = ("pellucid/StockPrice-v0", "StockPrice-v0")
 WIDE = 64  # a Box of more values than this is one field, not one field a value
@@ -207,7 +214,7 @@ def _image(space: spaces.Space[Any], name: str) -> tuple[Field, Callable[[Any], 
         if raw.dtype != np.uint8 or raw.shape[1:] != declared:
             raise ValueError(f"{raw.dtype} of shape {raw.shape[1:]} where its space has bytes of shape {declared}")
         pixels = np.moveaxis(raw, 1, -1) if moved else raw
-        scaled: Array = pixels.reshape(len(raw), -1) * np.float32(1.0 / 255.0)
+        scaled: Array = pixels.reshape(len(raw), -1) / np.float32(255.0)
         return scaled
 
     return field, read

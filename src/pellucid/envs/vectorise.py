@@ -10,6 +10,7 @@ the observation that the episode ended with (bootstrap from it on truncation).
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from threading import get_ident
@@ -24,7 +25,7 @@ from pellucid.core.errors import EnvironmentFault, SpecError
 from pellucid.core.schema import Field
 from pellucid.envs import states
 from pellucid.envs.making import Source, Stepping, make_vector, stepping_of
-from pellucid.envs.names import Obs, Reader, env_id_of, observation_fields, readers
+from pellucid.envs.names import Obs, env_id_of, observation_fields, readers
 from pellucid.envs.singles import RowFault, first_line, raised
 from pellucid.envs.watchdog import Hung, Watch
 from pellucid.envs.workers import Workers
@@ -88,9 +89,10 @@ class VectorAdapter:
         self._readers = readers(env.single_observation_space, self.env_id)
         self._order = tuple(field.name for field in self.fields)
         self._over: Bools = np.zeros(self.num_envs, dtype=np.bool_)  # rows whose next step is a dummy
+        self._dummies = False  # there are such rows
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
-        self._kinds: dict[str, str] = {}  # of numpy's types, by leaf
+        self._kinds = [""] * len(self._readers)  # of numpy's types, as first seen
         self._owned = owned
         first = np.asarray(getattr(self.action_space, "start", 0))
         self._first = first if first.any() else None  # of choices that the environment does not count from 0
@@ -100,6 +102,7 @@ class VectorAdapter:
         """Start every episode anew from the seed."""
         self.steps = 0
         self._over, self._returns = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs)
+        self._dummies = False
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self.finished = []
         raw, self.info = self._guarded(self.env.reset, seed=self.seed)
@@ -118,20 +121,22 @@ class VectorAdapter:
         if self._first is not None:
             actions = actions + self._first
         raw, reward, terminated, truncated, self.info = self._guarded(self.env.step, actions)
-        valid = ~self._over
-        reward = np.where(valid, self._flat(reward, "reward"), 0.0)
-        if not np.isfinite(reward).all():
+        valid, reward = ~self._over, self._flat(reward, "reward")
+        if self._dummies:
+            reward = np.where(valid, reward, 0.0)
+        if not (math.isfinite(reward @ reward) or np.isfinite(reward).all()):
             row = int(np.argmin(np.isfinite(reward)))
             raise self._fault("returned NaN or infinity as reward", row=row)
         terminated = self._flat(terminated, "terminated").astype(np.bool_) & valid
         truncated = self._flat(truncated, "truncated").astype(np.bool_) & valid
         done = terminated | truncated
         obs = self._read(raw)
-        final = obs
-        if done.any():
+        final, some = obs, bool(done.any())
+        if some:
             obs, final = self._begin_again(obs, done)
-        self._count(reward, done, valid)
-        self._over = done if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(done)
+        self._count(reward, done, valid, some)
+        if self.mode is AutoresetMode.NEXT_STEP:
+            self._over, self._dummies = done, some
         self.obs = obs
         return Step(obs, reward, terminated, truncated, final, valid)
 
@@ -156,6 +161,7 @@ class VectorAdapter:
         states.set_state(self.env, state["env"])
         self.obs = {name: np.array(state["obs"][name], dtype=np.float32) for name in self._order}
         self._over = np.array(state["over"], dtype=np.bool_)
+        self._dummies = bool(self._over.any())
         self._returns = np.array(state["returns"], dtype=np.float64)
         self._lengths = np.array(state["lengths"], dtype=np.int64)
         self.steps = int(state["steps"])
@@ -183,11 +189,11 @@ class VectorAdapter:
                 final[name][i] = values[0]
         return obs, final
 
-    def _count(self, reward: npt.NDArray[np.float64], done: Bools, valid: Bools) -> None:
+    def _count(self, reward: npt.NDArray[np.float64], done: Bools, valid: Bools, some: bool) -> None:
         self._returns += reward
         self._lengths += valid
         self.total_steps += int(np.count_nonzero(valid))
-        if done.any():
+        if some:
             for i in np.flatnonzero(done).tolist():
                 self.finished.append((float(self._returns[i]), int(self._lengths[i])))
                 self.recent.append(self.finished[-1])
@@ -196,7 +202,7 @@ class VectorAdapter:
 
     def _read(self, raw: Any, rows: int | None = None) -> Obs:
         found: Obs = {}
-        for reader in self._readers:
+        for j, reader in enumerate(self._readers):
             try:
                 block = reader.read(raw)
             except (TypeError, ValueError, KeyError, IndexError) as error:
@@ -204,27 +210,36 @@ class VectorAdapter:
                     f"returned '{reader.name}' that does not fit its space ({first_line(error).removesuffix('.')})",
                     "`pellucid check env` shows more",
                 ) from error
-            block = self._checked(block, reader, self.num_envs if rows is None else rows)
+            block = self._checked(block, j, self.num_envs if rows is None else rows)
             start = 0
             for field in reader.fields:
                 found[field.name] = block[:, start : start + field.width]
                 start += field.width
+        if len(self._readers) == 1:
+            found.array = block
+            return found
         return {name: found[name] for name in self._order}
 
-    def _checked(self, block: npt.NDArray[Any], reader: Reader, rows: int) -> npt.NDArray[np.float32]:
-        name, kind = reader.name, block.dtype.kind
+    def _checked(self, block: npt.NDArray[Any], j: int, rows: int) -> npt.NDArray[np.float32]:
+        """The block of reader `j` as float32, if it is one."""
+        reader, kind = self._readers[j], block.dtype.kind
         if kind not in "fiub":
-            raise self._fault(f"returned '{name}' as {block.dtype}, no numbers", "return what its space declares")
+            raise self._fault(
+                f"returned '{reader.name}' as {block.dtype}, no numbers", "return what its space declares"
+            )
         if block.shape != (rows, reader.width):
             raise self._fault(
-                f"returned '{name}' of shape {block.shape}; its space makes that {(rows, reader.width)}",
+                f"returned '{reader.name}' of shape {block.shape}; its space makes that {(rows, reader.width)}",
                 "return what its space declares",
             )
-        if self._kinds.setdefault(name, kind) != kind:
-            raise self._fault(f"returned '{name}' as {block.dtype}, and other numbers before", "return one type")
+        if kind != self._kinds[j]:
+            if self._kinds[j]:
+                said = f"returned '{reader.name}' as {block.dtype}, and other numbers before"
+                raise self._fault(said, "return one type")
+            self._kinds[j] = kind
         if kind == "f" and not np.isfinite(block).all():
             row, column = (int(n) for n in np.argwhere(~np.isfinite(block))[0])
-            name = name if len(reader.fields) == 1 else reader.fields[column].name
+            name = reader.name if len(reader.fields) == 1 else reader.fields[column].name
             raise self._fault(f"returned NaN or infinity in '{name}'", row=row)
         return block.astype(np.float32)  # a copy: the environment may reuse its buffer
 
