@@ -16,6 +16,7 @@ from pellucid.report.parts.change import corrections_section, diff_section
 from pellucid.report.parts.curves import learning_section, wealth_section
 from pellucid.report.parts.evidence import evidence_section
 from pellucid.report.parts.explanations import explanations_section
+from pellucid.report.parts.film import film_section
 from pellucid.report.parts.history import history_section
 from pellucid.report.theme import MONO, PICTURE, SANS, SERIF, variables
 from pellucid.report.words import (
@@ -132,6 +133,7 @@ def program_report(sections: Mapping[str, Any]) -> str:
             evidence: Evidence JSON. curves: list as in the evidence (default: the evidence's own).
             wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers
                 (default: the evidence's own).
+            films: [{task, env, seed, steps, return, whole, gif, still}], pictures in base64, or {task, note}.
             explanations: list of Explanation JSON. inputs: {field: what it is}.
             corrections: [{kind, target, scope, who, when, reason}].
             diff: Diff JSON. history: [{when, who, what, ref, because}].
@@ -149,6 +151,9 @@ def program_report(sections: Mapping[str, Any]) -> str:
     parts = _evidence_parts(evidence, items(sections, "curves"), items(sections, "wealth"))
     history = items(sections, "history")
     inputs: Mapping[str, str] = sections.get("inputs") or {}
+    films = items(sections, "films")
+    if films:
+        parts.append(("film", "An episode", film_section(films)))
     for anchor, title, draw, found in (
         (
             "explanations",

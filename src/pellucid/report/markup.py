@@ -12,7 +12,7 @@ Attribute = str | float | int | bool | None
 
 # Control characters are not allowed in XML; direction overrides could make one label look like another.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_EMPTY = frozenset({"br", "circle", "col", "hr", "line", "meta", "path", "rect"})
+_EMPTY = frozenset({"br", "circle", "col", "hr", "img", "line", "meta", "path", "rect"})
 
 
 class Markup(str):

@@ -7,8 +7,10 @@ from typing import Any
 
 from pellucid.core.schema import Schema
 from pellucid.report.html import program_report
+from pellucid.runs.artefact import load_program
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import explain
+from pellucid.runs.film import film
 from pellucid.runs.history import history
 from pellucid.runs.progress import Reporter
 from pellucid.store.records import Entry
@@ -35,12 +37,14 @@ def report(
     source: Any = None,
     reporter: Reporter | None = None,
 ) -> str:
-    """One self-contained page: evidence, learning curves, explanations, correction, diff, history."""
+    """One self-contained page: evidence, learning curves, a filmed episode, explanations, correction, diff, history."""
     entry = store.resolve(ref)
     evidence = store.blobs.get_json(entry.manifest["blobs"]["evidence"])
     evidence |= {"trials": store.trials(entry.name), "looks": store.looks(entry.name)}
     base = against or entry.parent
     explained = explain(store, ref, at=at, source=source, reporter=reporter)
+    program = load_program(store, entry)
+    films = [film(program, task) for task in program.tasks.values()]
     provenance = entry.manifest["provenance"]
     used = set(entry.manifest.get("feedback", []))
     return program_report(
@@ -54,6 +58,7 @@ def report(
             },
             "evidence": evidence,
             "wealth": evidence["wealth"],
+            "films": [found for found in films if found is not None],
             "explanations": [found.to_json() for found in explained.values()],
             "inputs": described_inputs(store, entry),
             "corrections": [
