@@ -13,6 +13,7 @@ from torch.distributions import Categorical
 import pellucid
 import small_worlds  # noqa: F401 - registers them
 from pellucid.assemble import assemble, problem
+from pellucid.cli.main import main
 from pellucid.core.errors import DataError, SpecError
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
@@ -160,6 +161,19 @@ def test_the_optimum_is_learned_judged_explained_and_compared(tmp_path: Path) ->
     explanation = program.explain(task="policy")
     np.testing.assert_allclose(explanation.residual, 0.0, atol=1e-4)
     assert "action_1=2" in explanation.text(output="action_1=2")
+
+
+def test_the_command_line_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    env, store = "small_worlds:Dials-v0", ["--store", str(tmp_path / "store")]
+    assert main(["check", "env", env]) == 0
+    sets = [word for setting in (*SMALL, *PPO_SMALL) for word in ("--set", setting)]
+    fit = ["fit", "--env", env, "--algorithm", "ppo", *sets, *store]
+    assert main([*fit, "--set", "train.updates=4"]) == 0
+    assert main(["evaluate", "small_worlds-dials-v0", *store]) in (0, 1)
+    capsys.readouterr()
+    assert main(["explain", "small_worlds-dials-v0", "--task", "policy", *store]) == 0
+    assert "action_2=1" in capsys.readouterr().out
+    assert main([*fit, "--set", "train.updates=60"]) == 0  # proposed beside the first
 
 
 def test_two_binary_switches_by_evolution(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pellucid.report.numbers import finite, number, percent, typeset
 from pellucid.report.words import Json, text
 
 _QUANTILE = re.compile(r"q(\d{1,2}(?:\.\d+)?)")
+_CHOICE = re.compile(r"(action_\d+)=\d+")
 _YEAR = 252  # trading days
 
 
@@ -79,6 +80,24 @@ def _options(one: Json) -> list[int]:
     return chosen if text(one, "unit") in ("logit", "probability") and len(chosen) > 1 else []
 
 
+def _components(outputs: Sequence[str], options: Sequence[int]) -> list[list[int]]:
+    """The options of each component of an action that is several choices at once (action_0=0, action_0=1, ...)."""
+    found = {k: _CHOICE.fullmatch(outputs[k]) for k in options}
+    if "value" not in outputs or not all(found.values()):
+        return [list(options)]
+    parts: dict[str, list[int]] = {}
+    for k, match in found.items():
+        parts.setdefault(match[1] if match else "", []).append(k)
+    return list(parts.values())
+
+
+def _likeliest(outputs: Sequence[str], predicted: Sequence[Any], part: Sequence[int], unit: str) -> str:
+    """The choice of one component, with its probability."""
+    shares = _shares([at(predicted, k) for k in part], unit)
+    best = max(range(len(part)), key=lambda i: -1.0 if shares[i] is None else float(shares[i] or 0.0))
+    return f"{outputs[part[best]]} ({percent(shares[best])})"
+
+
 def said(one: Json, row: int) -> str:
     """What the program said on this row, in words.
 
@@ -95,6 +114,8 @@ def said(one: Json, row: int) -> str:
         between = f"{number(predicted[low], signed=True)} and {number(predicted[high], signed=True)} {unit}"
         shown = number(predicted[middle], signed=True)
         return f"median {shown} {unit}; {inside} % of outcomes expected between {between}"
+    if len(components := _components(outputs, options)) > 1:
+        return f"chooses {', '.join(_likeliest(outputs, predicted, part, unit) for part in components)}"
     if options:
         shares = _shares([at(predicted, k) for k in options], unit)
         chosen = options.index(main) if main in options else 0
