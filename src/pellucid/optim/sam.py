@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from pellucid.core.errors import SpecError
+from pellucid.optim.adam import Adam
 
 
-class SAM(torch.optim.AdamW):
+class SAM(Adam):
     """Takes the gradient at the worst point nearby: w + rho * g / |g|, and steps from w. Two gradients per step.
 
     Args:
@@ -23,7 +24,7 @@ class SAM(torch.optim.AdamW):
     def __init__(
         self, groups: list[dict[str, Any]], *, lr: float, rho: float = 0.05, betas: tuple[float, float] = (0.9, 0.999)
     ) -> None:
-        super().__init__(groups, lr=lr, betas=betas, fused=True)
+        super().__init__(groups, lr=lr, betas=betas, decoupled=True)
         self.rho = rho
 
     @torch.no_grad()

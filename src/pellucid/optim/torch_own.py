@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from pellucid.optim.adam import Adam
+
 Groups = list[dict[str, Any]]
 
 
@@ -30,12 +32,12 @@ def nesterov(groups: Groups, *, lr: float, momentum: float = 0.9) -> Optimizer:
 
 def adam(groups: Groups, *, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Optimizer:
     """Adam (Kingma & Ba 2015)."""
-    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, fused=True)
+    return Adam(groups, lr=lr, betas=betas, eps=eps)
 
 
 def adamw(groups: Groups, *, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=True)
+    return Adam(groups, lr=lr, betas=betas, eps=eps, decoupled=True)
 
 
 def rmsprop(groups: Groups, *, lr: float, alpha: float = 0.99, eps: float = 1e-8, momentum: float = 0.0) -> Optimizer:
