@@ -232,7 +232,8 @@ def _trainer(
     train = spec.train
     parameters = dict(network.named_parameters())
     # Several learners may sit updates out one by one; then every tensor needs a gradient of its own, or none.
-    flat = Flat(parameters, decay=bool(train.weight_decay)) if train.optimiser in ELEMENTWISE and len(learners) == 1 else None
+    together = train.optimiser in ELEMENTWISE and len(learners) == 1
+    flat = Flat(parameters, decay=bool(train.weight_decay)) if together else None
     trained = parameters if flat is None else flat.halves
     optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
     trainer = Trainer(

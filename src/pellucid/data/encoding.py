@@ -18,6 +18,7 @@ from torch import Tensor
 from pellucid.core.errors import SchemaError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
+from pellucid.data.blocks import SideBySide
 
 CLIP = 10.0
 RAW = "raw"  # kind of a scale that passes numbers through
@@ -65,6 +66,9 @@ class Encoding:
 
     def __init__(self, scales: dict[str, Scale]) -> None:
         self.scales = scales
+        ends = np.cumsum([0, *(s.columns for s in scales.values())]).tolist()
+        raw = all(s.kind == RAW for s in scales.values())
+        self._spans = dict(zip(scales, map(slice, ends, ends[1:]), strict=False)) if raw else {}
 
     @classmethod
     def fit(cls, fields: Iterable[Field], rows: Rows) -> Encoding:
@@ -73,10 +77,13 @@ class Encoding:
 
     def encode(self, rows: Rows) -> dict[str, Tensor]:
         """Blocks of every field that the rows have; shape (n, columns), float32."""
-        return self.encode_fields(rows.fields)
+        return dict(self.encode_fields(rows.fields))
 
-    def encode_fields(self, fields: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Tensor]:
-        """The same for bare arrays: observations of an environment."""
+    def encode_fields(self, fields: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, Tensor]:
+        """The same for bare arrays: observations of an environment, which may come side by side in one `array`."""
+        together = getattr(fields, "array", None)
+        if together is not None and self._spans and list(fields) == list(self._spans):
+            return SideBySide(together, self._spans)
         return {name: self._encode(name, scale, fields[name]) for name, scale in self.scales.items() if name in fields}
 
     def _encode(self, name: str, scale: Scale, values: np.ndarray[Any, Any]) -> Tensor:

@@ -25,7 +25,7 @@ from pellucid.core.errors import EnvironmentFault, SpecError
 from pellucid.core.schema import Field
 from pellucid.envs import states
 from pellucid.envs.making import Source, Stepping, make_vector, stepping_of
-from pellucid.envs.names import Obs, env_id_of, observation_fields, readers
+from pellucid.envs.names import Joined, Obs, env_id_of, observation_fields, readers
 from pellucid.envs.singles import RowFault, first_line, raised
 from pellucid.envs.watchdog import Hung, Watch
 from pellucid.envs.workers import Workers
@@ -201,7 +201,7 @@ class VectorAdapter:
             self._returns[done], self._lengths[done] = 0.0, 0
 
     def _read(self, raw: Any, rows: int | None = None) -> Obs:
-        found: Obs = {}
+        found = Joined()
         for j, reader in enumerate(self._readers):
             try:
                 block = reader.read(raw)
@@ -237,7 +237,7 @@ class VectorAdapter:
                 said = f"returned '{reader.name}' as {block.dtype}, and other numbers before"
                 raise self._fault(said, "return one type")
             self._kinds[j] = kind
-        if kind == "f" and not np.isfinite(block).all():
+        if kind == "f" and not _finite(block):
             row, column = (int(n) for n in np.argwhere(~np.isfinite(block))[0])
             name = reader.name if len(reader.fields) == 1 else reader.fields[column].name
             raise self._fault(f"returned NaN or infinity in '{name}'", row=row)
@@ -325,6 +325,11 @@ def _mode(env: VectorEnv[Any, Any, Any], env_id: str) -> AutoresetMode:
             where="envs.make",
             mend="declare one of gymnasium.vector.AutoresetMode in its metadata",
         ) from None
+
+
+def _finite(block: npt.NDArray[Any]) -> bool:
+    flat = block.reshape(-1)  # a product with itself is quicker than looking at each; a huge one only overflows
+    return math.isfinite(flat @ flat) or bool(np.isfinite(block).all())
 
 
 def _batch_of_one(obs: Any) -> Any:

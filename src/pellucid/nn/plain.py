@@ -11,6 +11,7 @@ Tested equal to autograd to 1e-6 (`tests/nn/test_plain.py`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pellucid.nn.blocks import SideBySide
+from pellucid.data.blocks import SideBySide
 from pellucid.nn.network import FieldEncoder, Network, safe
 from pellucid.nn.products import layer, product
 
@@ -175,7 +176,7 @@ class PlainView:
 def _spans(widths: list[int]) -> list[slice]:
     """Where parts of these widths lie side by side."""
     ends = np.cumsum([0, *widths]).tolist()
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 def _encoder(network: Network, field: str) -> FieldEncoder:

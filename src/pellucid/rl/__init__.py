@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +24,7 @@ from pellucid.train.learner import Learner
 
 __all__ = ["ALL", "Encode", "build"]
 
-Encode = Callable[[dict[str, Any]], dict[str, Tensor]]  # observations -> blocks
+Encode = Callable[[dict[str, Any]], Mapping[str, Tensor]]  # observations -> blocks
 Builder = Callable[[ControlTask, Task, VectorAdapter, Encode, int], Learner]
 
 

@@ -30,8 +30,10 @@ def gae(
     """
     delta = reward + discount * np.where(terminated, 0.0, next_value) - value
     advantage = np.zeros_like(delta)
+    decay = np.where(ended, 0.0, discount * gae_lambda)
     running: Any = np.zeros(reward.shape[1])
-    for t in range(len(reward) - 1, -1, -1):
-        running = delta[t] + discount * gae_lambda * np.where(ended[t], 0.0, running)
-        advantage[t] = running
+    for now, gain, kept in zip(advantage[::-1], delta[::-1], decay[::-1], strict=True):
+        np.multiply(running, kept, out=now)
+        now += gain
+        running = now
     return advantage, advantage + value

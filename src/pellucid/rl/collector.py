@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pellucid.core.random import stream
+from pellucid.data.blocks import SideBySide
 from pellucid.envs.vectorise import VectorAdapter
-from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import Network
 from pellucid.rl.replay import Replay
 from pellucid.train.learner import State
@@ -54,7 +54,7 @@ class Collector:
     def __init__(
         self,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
+        encode: Callable[[dict[str, Any]], Mapping[str, Tensor]],
         fields: tuple[str, ...],
         pace: Pace,
         *,

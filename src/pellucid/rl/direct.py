@@ -25,7 +25,7 @@ linear in the position.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -100,7 +100,7 @@ class Direct:
         self,
         task: Task,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
+        encode: Callable[[dict[str, Any]], Mapping[str, Tensor]],
         config: DirectConfig,
         *,
         seed: int,

@@ -99,7 +99,7 @@ class DQN:
         self,
         task: Task,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
+        encode: Callable[[dict[str, Any]], Mapping[str, Tensor]],
         config: DQNConfig,
         *,
         seed: int,

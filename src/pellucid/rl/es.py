@@ -12,7 +12,7 @@ the running normaliser of the network stands where the paper has virtual batch n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -103,7 +103,7 @@ class ES:
         self,
         task: Task,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
+        encode: Callable[[dict[str, Any]], Mapping[str, Tensor]],
         config: ESConfig,
         *,
         seed: int,

@@ -12,7 +12,7 @@ and did worse: those states are neighbours of each other.)
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ from pellucid.rl.distributions import act, log_prob_and_entropy
 from pellucid.train.learner import Learner, Loss, State
 from pellucid.train.loop import Hooks, LoopConfig, Trainer
 
-Blocks = dict[str, Tensor]
+Blocks = Mapping[str, Tensor]
 Observations = dict[str, npt.NDArray[Any]]
 Encode = Callable[[Observations], Blocks]
 Expert = Callable[[Observations], npt.NDArray[Any]]  # observations (n, w) -> actions (n,) or (n, k)

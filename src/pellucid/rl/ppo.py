@@ -12,7 +12,7 @@ bootstrap from the value of their true last observation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,17 +23,17 @@ from torch import Tensor, nn
 
 from pellucid.core.random import stream
 from pellucid.core.task import Task
+from pellucid.data.blocks import SideBySide
 from pellucid.envs.vectorise import VectorAdapter
-from pellucid.nn.blocks import SideBySide
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import choices
 from pellucid.nn.plain import PlainView, plain_view
 from pellucid.rl.advantages import gae
 from pellucid.rl.distributions import choose, draw_noise, log_prob_and_entropy
-from pellucid.rl.ppo_gradient import Surrogate, gradient
+from pellucid.rl.ppo_gradient import Surrogate, gradient, log_prob
 from pellucid.train.learner import Gradients, Loss, State
 
-Blocks = dict[str, Tensor]
+Blocks = Mapping[str, Tensor]
 Array = npt.NDArray[np.float32]
 
 
@@ -64,22 +64,24 @@ class PPOConfig:
 
 
 class PPOBatch(NamedTuple):
-    """Rows of a rollout: blocks (n, w); action (n,) or (n, k); the rest (n,)."""
+    """Rows of a rollout: blocks (n, w); action (n,) or (n, k); the rest (n,). Arrays, or tensors with their numbers."""
 
     blocks: Blocks
-    action: Tensor
-    log_prob: Tensor
-    advantage: Tensor
-    returns: Tensor
+    action: Any
+    log_prob: Any
+    advantage: Any
+    returns: Any
 
     def rows(self, index: Any) -> PPOBatch:
         """Some rows, by a slice, positions or a mask."""
         blocks = self.blocks
         taken = blocks.rows(index) if isinstance(blocks, SideBySide) else {k: v[index] for k, v in blocks.items()}
-        return PPOBatch(taken, *(x[index] for x in self[1:]))
+        return PPOBatch(taken, *[x[index] for x in self[1:]])
 
     def to(self, device: torch.device) -> PPOBatch:
-        return PPOBatch({k: v.to(device) for k, v in self.blocks.items()}, *(x.to(device) for x in self[1:]))
+        """As tensors."""
+        blocks = {k: v.to(device) for k, v in self.blocks.items()}
+        return PPOBatch(blocks, *[torch.as_tensor(x, device=device) for x in self[1:]])
 
 
 class PPO:
@@ -113,6 +115,7 @@ class PPO:
         self._scale = RewardScale(env.num_envs, config.discount)
         self._view: PlainView | None = None  # of a plain network: the same numbers, faster
         self._shuffled: tuple[int, PPOBatch] | None = None  # the epoch and the rollout in its order
+        self._orders: list[npt.NDArray[np.int64]] = []  # of this rollout, by epoch
         self._mean_return = math.nan
         self._viewed = False  # looked for since the rollout was collected or restored
         self._returns: list[float] = []  # of the last 100 finished episodes
@@ -137,31 +140,30 @@ class PPO:
         seen: SideBySide | None = None
         outputs: list[dict[str, Array]] = []
         actions: list[npt.NDArray[Any]] = []
-        reward, value, next_value = np.zeros((T, N)), np.zeros((T, N)), np.zeros((T, N))
-        terminated, ended, valid = (np.zeros((T, N), dtype=np.bool_) for _ in range(3))
+        value, final_value = np.zeros((T + 1, N)), np.zeros((T, N))
+        reward = np.zeros((T, N))
+        terminated, truncated, valid = (np.zeros((T, N), dtype=np.bool_) for _ in range(3))
         for t in range(T):
             blocks = self.encode(obs)
             if seen is None:
                 seen = SideBySide.empty(T * N, {name: blocks[name].shape[1] for name in self.task.inputs})
             seen.write(t * N, blocks)
-            raw = self._forward(network, seen.rows(slice(t * N, (t + 1) * N)))
+            raw = self._forward(network, seen.rows(slice(t * N, (t + 1) * N)), changed=t == 0)
             action = choose(raw, noise[t], self.parts)
             step = env.step(self._legal(action))
             outputs.append(raw)
             actions.append(action)
             value[t] = raw["value"][:, 0]
-            reward[t], terminated[t], valid[t] = step.reward, step.terminated, step.valid
-            ended[t] = step.terminated | step.truncated | ~step.valid
-            if t:
-                next_value[t - 1] = np.where(ended[t - 1], next_value[t - 1], value[t])
-            bootstrap = step.truncated & ~step.terminated & step.valid
-            if bootstrap.any():
-                final = {k: v[bootstrap] for k, v in step.final_obs.items()}
-                next_value[t, bootstrap] = self._forward(network, self.encode(final))["value"][:, 0]
+            reward[t], terminated[t], truncated[t], valid[t] = step.reward, step.terminated, step.truncated, step.valid
+            if step.truncated.any():
+                cut = step.truncated & ~step.terminated & step.valid
+                final = {k: v[cut] for k, v in step.final_obs.items()}
+                final_value[t, cut] = self._forward(network, self.encode(final), changed=False)["value"][:, 0]
             obs = step.obs
         assert seen is not None
-        last = self._forward(network, self.encode(obs))["value"][:, 0]
-        next_value[-1] = np.where(ended[-1], next_value[-1], last)
+        value[T] = self._forward(network, self.encode(obs), changed=False)["value"][:, 0]
+        ended = terminated | truncated | ~valid
+        next_value, value = np.where(ended, final_value, value[1:]), value[:-1]
         self._obs = obs
         self._note_returns((self._returns + [float(r) for r, _ in env.finished])[-100:])
         env.finished.clear()
@@ -176,21 +178,21 @@ class PPO:
             kept = advantage[valid]
             advantage = (advantage - kept.mean()) / (kept.std() + 1e-8)
         self._rollouts += 1
-        joined = {name: torch.from_numpy(np.concatenate([raw[name] for raw in outputs])) for name in outputs[0]}
-        action_rows = torch.from_numpy(np.concatenate(actions))
+        joined = {name: np.concatenate([raw[name].T for raw in outputs], axis=1).T for name in outputs[0]}
+        action_rows = np.concatenate(actions)
         rows = PPOBatch(
             seen,
             action_rows,
-            log_prob_and_entropy(joined, action_rows, self.parts)[0],
-            torch.from_numpy(advantage.astype(np.float32).reshape(-1)),
-            torch.from_numpy(returns.astype(np.float32).reshape(-1)),
+            log_prob(joined, action_rows, self.parts),
+            advantage.astype(np.float32).reshape(-1),
+            returns.astype(np.float32).reshape(-1),
         )
         return rows if valid.all() else rows.rows(valid.reshape(-1))
 
-    def _forward(self, network: Network, blocks: Blocks) -> dict[str, Array]:
-        """Outputs of the heads, by hand when the network is plain."""
+    def _forward(self, network: Network, blocks: Blocks, *, changed: bool) -> dict[str, Array]:
+        """Outputs of the heads, by hand when the network is plain; `changed`: its weights may have, since the last."""
         if self._view is not None:
-            return self._view.forward(blocks)
+            return self._view.forward(blocks, changed=changed)
         device = network.bias.device
         raw = network({k: v.to(device) for k, v in blocks.items()}, self.task.name)
         return {name: value.cpu().numpy() for name, value in raw.items()}
@@ -217,11 +219,12 @@ class PPO:
         per_epoch = self._per_epoch(rollout)
         epoch, part = divmod(self._next, per_epoch)
         n = len(rollout.advantage)
+        if self._shuffled is None:
+            generator = stream(self.seed, f"ppo/{self.task.name}/shuffle", self._rollouts)
+            self._orders = [generator.permutation(n) for _ in range(self.config.epochs)]
         if self._shuffled is None or self._shuffled[0] != epoch:
             # The rollout is put in the epoch's order once; its minibatches are slices of that.
-            place = self._rollouts * self.config.epochs + epoch
-            order = stream(self.seed, f"ppo/{self.task.name}/shuffle", place).permutation(n)
-            self._shuffled = (epoch, rollout.rows(order))
+            self._shuffled = (epoch, rollout.rows(self._orders[epoch]))
         self._next += 1
         batch = self._shuffled[1].rows(slice(part * n // per_epoch, (part + 1) * n // per_epoch))
         return batch if self._view is not None else batch.to(network.bias.device)
@@ -230,10 +233,10 @@ class PPO:
         return max(1, round(len(rollout.advantage) / self.config.minibatch))
 
     def loss(self, network: nn.Module, batch: PPOBatch) -> Loss:
-        config = self.config
+        config, batch = self.config, PPOBatch(batch.blocks, *[torch.as_tensor(x) for x in batch[1:]])
         raw = network(batch.blocks, self.task.name)
-        log_prob, entropy = log_prob_and_entropy(raw, batch.action, self.parts)
-        log_ratio = log_prob - batch.log_prob
+        now, entropy = log_prob_and_entropy(raw, batch.action, self.parts)
+        log_ratio = now - batch.log_prob
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
         policy = -torch.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
@@ -257,7 +260,7 @@ class PPO:
             return None
         config = self.config
         raw = self._view.forward(batch.blocks)
-        action, old, advantage, returns = (x.numpy() for x in batch[1:])
+        action, old, advantage, returns = [np.asarray(x) for x in batch[1:]]
         settings = Surrogate(config.clip, config.entropy, config.value_weight)
         found = gradient(raw, action, old, advantage, returns, settings, self.parts)
         if self._returns:
@@ -320,11 +323,11 @@ class RewardScale:
         return math.sqrt(self.m2 / self.count) if self.count > 1 and self.m2 > 1e-16 else 1.0
 
     def __call__(self, reward: np.ndarray[Any, Any], ended: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        seen = np.empty_like(reward)
-        for t in range(len(reward)):
-            self.sums = self.sums * self.discount + reward[t]
-            seen[t] = self.sums
-            self.sums = np.where(ended[t], 0.0, self.sums)
+        seen, sums = reward.copy(), self.sums
+        for now, kept in zip(seen, np.where(ended, 0.0, self.discount), strict=True):
+            now += sums
+            sums = now * kept
+        self.sums = sums  # discounted already
         n, mean = float(seen.size), float(seen.mean())
         total, delta = self.count + n, mean - self.mean
         self.m2 += float(((seen - mean) ** 2).sum()) + delta**2 * self.count * n / total

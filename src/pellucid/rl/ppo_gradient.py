@@ -50,11 +50,8 @@ def gradient(
         parts: choices of each component of a multi-discrete action.
     """
     n = len(old)
-    if parts:
-        log_prob, entropy, by_log_prob, by_entropy = _several(raw, action, parts)
-    else:
-        log_prob, entropy, by_log_prob, by_entropy = (_gaussian if "log_std" in raw else _categorical)(raw, action)
-    log_ratio = log_prob - old
+    now, entropy, by_log_prob, by_entropy = _policy(raw, action, parts)
+    log_ratio = now - old
     ratio = np.exp(log_ratio)
     clipped = np.minimum(np.maximum(ratio, 1.0 - s.clip), 1.0 + s.clip)
     within = ratio == clipped
@@ -76,6 +73,19 @@ def gradient(
         "clip_fraction": 1.0 - np.count_nonzero(within) / n,
     }
     return Result(policy + s.value_weight * value - s.entropy * mean_entropy, metrics, heads)
+
+
+def log_prob(raw: dict[str, Array], action: npt.NDArray[Any], parts: tuple[int, ...] = ()) -> Array:
+    """Of actions, (n,), as in `gradient`."""
+    found: Array = _policy(raw, action, parts)[0]
+    return found
+
+
+def _policy(raw: dict[str, Array], action: npt.NDArray[Any], parts: tuple[int, ...]) -> tuple[Array, Array, Any, Any]:
+    """Log-probability and entropy (n,), and the gradients of both by the outputs of the heads."""
+    if parts:
+        return _several(raw, action, parts)
+    return (_gaussian if "log_std" in raw else _categorical)(raw, action)
 
 
 def _mean(values: Array) -> float:

@@ -100,7 +100,7 @@ class SAC:
         self,
         task: Task,
         env: VectorAdapter,
-        encode: Callable[[dict[str, Any]], dict[str, Tensor]],
+        encode: Callable[[dict[str, Any]], Mapping[str, Tensor]],
         config: SACConfig,
         *,
         seed: int,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -227,7 +228,7 @@ def _arrays(batch: Batch) -> dict[str, Tensor]:
 
 def _part(batch: Batch, index: Any) -> Batch:
     """Some rows of a batch."""
-    if isinstance(batch, Tensor):
+    if isinstance(batch, (Tensor, np.ndarray)):
         return batch[index]
     if isinstance(batch, Mapping):
         return {name: _part(value, index) for name, value in batch.items()}
