@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "the whole loop on real prices, each command shown and run",
     "fit": "learn a program from a spec, a table or an environment",
     "import": "keep a policy that Stable-Baselines3 has trained as a version",
+    "seeds": "fit a spec once a seed, and judge all fits by one figure with its interval",
     "evaluate": "a version's evidence: metrics with intervals beside honest baselines",
     "explain": "what a version's outputs rest on, with error bars",
     "feedback": "tell a version what its explanation should not rest on",

@@ -103,7 +103,13 @@ def evidence_comment(evidence: Json) -> str:
     parts = ["\n".join(f"- {prose(sentence)}" for sentence in [*evidence_sentences(evidence), *notes_of(evidence)])]
     for raw in items(evidence, "tasks"):
         task, unit = in_units(raw), metric_unit(raw)
-        rows = [("this program", measured(task.get("value"), task.get("low"), task.get("high")), "")]
+        rows = [
+            (
+                prose(text(task, "subject", "this program")),
+                measured(task.get("value"), task.get("low"), task.get("high")),
+                "",
+            )
+        ]
         for b in items(task, "baselines"):
             ends = (b.get("difference"), b.get("difference_low"), b.get("difference_high"))
             value = prose(text(b, "note")) or measured(b.get("value"), b.get("low"), b.get("high"))
@@ -115,6 +121,11 @@ def evidence_comment(evidence: Json) -> str:
         )
         parts.append(f"{_sign(verdict_of(raw))}, n = {count(task.get('n'))}")
         parts.append(table(head, rows, numeric=(1, 2)))
+        seeds = [
+            (str(s["seed"]), code(text(s, "ref")), measured(s.get("value"), s.get("low"), s.get("high")))
+            for s in items(task, "seeds")
+        ]
+        parts += [table(("Seed", "Fit", "Value [interval]"), seeds, numeric=(2,))] if seeds else []
         told = [f"- {prose(name)}: {prose(value)}" for name, value in extra_facts(task)]
         parts += ["\n".join(told)] if told else []
     return "\n\n".join(parts) + "\n"

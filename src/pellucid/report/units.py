@@ -55,7 +55,7 @@ def in_units(task: Json) -> Json:
     """A task's entry with its numbers as they are shown; `label`, `unit` and `better` say how."""
     unit = metric_unit(task)
     shown = {**_scaled(task, unit.factor), "label": unit.label, "unit": unit.unit, "better": unit.better}
-    for key in ("baselines", "folds"):
+    for key in ("baselines", "folds", "seeds"):
         if isinstance(task.get(key), list):
             shown[key] = [_scaled(one, unit.factor) if isinstance(one, Mapping) else one for one in task[key]]
     return shown

@@ -168,6 +168,12 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def unfinished(folder: Path) -> dict[str, Any]:
+    """What the unfinished run in a folder is; empty when there is none."""
+    marker = folder / "run.json"
+    return _read(marker) if marker.exists() else {}
+
+
 def _read(marker: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(marker.read_bytes()))

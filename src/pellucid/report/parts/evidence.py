@@ -54,6 +54,7 @@ def task_card(raw: Json) -> Markup:
         _reliability(task, name),
         _table(task, name, unit, baselines),
         _folds(task, name, unit),
+        _seeds(task, name, unit),
     )
 
 
@@ -62,7 +63,7 @@ def _role(raw: Json) -> Role:
 
 
 def _values(task: Json, name: str, unit: Unit, baselines: list[Json]) -> Markup:
-    rows = [Estimate("this program", task.get("value"), task.get("low"), task.get("high"))]
+    rows = [Estimate(text(task, "subject", "this program"), task.get("value"), task.get("low"), task.get("high"))]
     rows += [Estimate(name_of(b), b.get("value"), b.get("low"), b.get("high"), _role(b)) for b in baselines]
     title = f"{name}: the program among its baselines"
     axis = str(unit)
@@ -89,7 +90,12 @@ def _differences(task: Json, name: str, unit: Unit, baselines: list[Json]) -> Ma
 
 def _table(task: Json, name: str, unit: Unit, baselines: list[Json]) -> Markup:
     rows: list[tuple[object, ...]] = [
-        ("this program", estimate(task.get("value"), task.get("low"), task.get("high")), "", count(task.get("n")))
+        (
+            text(task, "subject", "this program"),
+            estimate(task.get("value"), task.get("low"), task.get("high")),
+            "",
+            count(task.get("n")),
+        )
     ]
     for b in baselines:
         under = text(b, "note") or text(b, "about")
@@ -139,6 +145,24 @@ def _folds(task: Json, name: str, unit: Unit) -> Markup | None:
     caption = f"{name}, fold by fold"
     head = ("Fitted on", "Judged on", "n", str(unit))
     return details(f"Folds ({len(folds)})", paragraph(line), table(caption, head, rows, numeric=(2, 3)))
+
+
+def _seeds(task: Json, name: str, unit: Unit) -> Markup | None:
+    """Every training seed, none left out: a picture and a table."""
+    seeds = items(task, "seeds")
+    if not seeds:
+        return None
+    rows = [Estimate(f"seed {text(s, 'seed', '0')}", s.get("value"), s.get("low"), s.get("high")) for s in seeds]
+    title = f"{name}: every seed"
+    picture = responsive(
+        lambda width: interval_chart(title, rows, unit=str(unit), better=unit.better, width=width), 480
+    )
+    cells = [
+        (text(s, "seed", "0"), text(s, "ref"), estimate(s.get("value"), s.get("low"), s.get("high"))) for s in seeds
+    ]
+    shown = table(f"{title}; {unit}", ("Seed", "Fit", "Value [interval]"), cells, numeric=(2,))
+    line = "A line is one fit; its bar holds the chance of its episodes or rows, not that of its seed."
+    return join([figure(picture, "Every seed.", line), details(f"Seeds ({len(seeds)})", shown)])
 
 
 def _span(fold: Json, key: str) -> str:

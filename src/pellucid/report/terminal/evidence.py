@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -44,7 +46,9 @@ def evidence_view(evidence: Json) -> Group:
     facts = "; ".join(f"{name.lower()}: {value}" for name, value in review_facts(evidence))
     methods = dict.fromkeys(text(task, "method") for task in tasks if text(task, "method"))
     last = [f"intervals: {', '.join(methods)}"] if methods else []
-    last += [f"n = {sizes.pop()}, none of which the judged fits had seen"] if len(sizes) == 1 else []
+    if len(sizes) == 1:
+        seen = "seeds, judged on what none of them had seen" if evidence.get("seeds") else ""
+        last += [f"n = {sizes.pop()} {seen}" if seen else f"n = {sizes.pop()}, none of which the judged fits had seen"]
     last += [facts] if facts else []
     parts.append(sentences(last, "dim") if last else None)
     return stack(parts)
@@ -53,7 +57,11 @@ def evidence_view(evidence: Json) -> Group:
 def _task(raw: Json, *, with_n: bool) -> RenderableType:
     task, unit = in_units(raw), metric_unit(raw)
     rows: list[tuple[object, ...]] = [
-        (Text("this program", style="bold"), measured(task.get("value"), task.get("low"), task.get("high")), "")
+        (
+            Text(text(task, "subject", "this program"), style="bold"),
+            measured(task.get("value"), task.get("low"), task.get("high")),
+            "",
+        )
     ]
     for b in items(task, "baselines"):
         difference = (b.get("difference"), b.get("difference_low"), b.get("difference_high"))
@@ -65,8 +73,14 @@ def _task(raw: Json, *, with_n: bool) -> RenderableType:
         title,
         table(("", "value [interval]", "program minus baseline"), rows, numeric=(1, 2)),
     ]
+    seeds = [(f"seed {one['seed']}", measured(*_ends(one)), text(one, "ref")) for one in items(task, "seeds")]
+    lines += [table(("", "value [interval of its episodes]", "fit"), seeds, numeric=(1,))] if seeds else []
     extra = "; ".join(f"{name}: {value}" for name, value in extra_facts(task))
     return Group(*lines, *([Text(clean(extra), style="dim")] if extra else []))
+
+
+def _ends(one: Json) -> tuple[Any, Any, Any]:
+    return one.get("value"), one.get("low"), one.get("high")
 
 
 def _controls(controls: list[Json]) -> RenderableType | None:
