@@ -24,6 +24,7 @@ from pellucid.report.progress import Progress
 from pellucid.review.diff import EXIT_CODES, DiffConfig
 from pellucid.review.diff import diff as diff_sides
 from pellucid.review.sides import touched_keys
+from pellucid.runs.acting import act
 from pellucid.runs.artefact import Learned, id_column, load_program
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import data_rows
@@ -100,6 +101,20 @@ class LearnedProgram:
         outputs = program(program.encode(rows), name).double().numpy()
         index = data.index if isinstance(data, pd.DataFrame) else pd.Index(rows.keys)
         return pd.DataFrame(outputs, columns=list(program.task(name).outputs), index=index)
+
+    def act(
+        self, observation: Any, *, task: str | None = None, deterministic: bool = True, seed: int = 0, step: int = 0
+    ) -> Any:
+        """A policy's action for one observation or for many; see `runs.acting.act`.
+
+        Args:
+            task: by default the first that takes actions.
+            deterministic: the likeliest or mean action; else drawn, reproducibly by `seed` and `step`.
+        """
+        acting = [name for name, declared in self.program.tasks.items() if declared.kind == "control"]
+        name = task or next(iter(acting or self.program.tasks))
+        declared = self.program.task(name)
+        return act(self.program, declared, observation, deterministic=deterministic, seed=seed, step=step)
 
     def rows(self, source: Any = None) -> Rows:
         """All rows of its data, or of a DataFrame or file that replaces them, with their keys and times."""
@@ -262,6 +277,11 @@ class WrappedProgram:
     def predict(self, data: pd.DataFrame | Rows) -> pd.DataFrame:
         """The model's outputs as a table."""
         return self.program.predict(data)
+
+    def act(self, observation: Any, *, deterministic: bool = True, seed: int = 0, step: int = 0) -> Any:
+        """A policy's action for one observation or for many; see `runs.acting.act`."""
+        task = next(iter(self.tasks.values()))
+        return act(self.program, task, observation, deterministic=deterministic, seed=seed, step=step)
 
     def explain(self, rows: pd.DataFrame | Rows, *, background: pd.DataFrame | Rows, **options: Any) -> Explanation:
         """Shapley values against a background of reference rows; see `pellucid.explain.attribute`."""

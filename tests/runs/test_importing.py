@@ -20,6 +20,7 @@ import pellucid
 from pellucid.cli.main import main
 from pellucid.core.errors import DataError, SchemaError
 from pellucid.nn.sb3 import read_policy
+from pellucid.runs.acting import act
 from pellucid.runs.importing import algorithm_of, import_sb3, program_from
 from pellucid.runs.policies import greedy
 from pellucid.store.store import Store
@@ -125,6 +126,17 @@ def test_the_store_holds_no_pickle_and_the_version_is_like_any_other(
     obs = observations(original.observation_space)
     chosen, _ = original.predict(obs, deterministic=True)
     assert (greedy(stored, stored.task("policy"))(as_fields(stored, obs), 0) == chosen).all()
+    assert (pellucid.load("pole@1", store).act(obs) == chosen).all()
+
+
+def test_drawn_actions_have_the_distribution_of_the_original() -> None:
+    model = trained("ppo-box")
+    with torch.no_grad():
+        model.policy.log_std.fill_(-1.5)
+    program = program_from(model, "Pendulum-v1")
+    obs = np.repeat(observations(model.observation_space, 1), 4000, axis=0)
+    drawn = act(program, program.task("policy"), obs, deterministic=False)
+    assert drawn.std() == pytest.approx(np.exp(-1.5), rel=0.05)
 
 
 def test_a_better_model_is_a_candidate_with_a_diff(cartpole: Path) -> None:

@@ -137,10 +137,10 @@ def fill(network: Network, task: str, policy: Copied, columns: Mapping[str, slic
         heads = network.heads[safe(task)]
         assert isinstance(heads, nn.ModuleDict)
         for name, head in policy.heads.items():
-            module = heads[name]
-            assert isinstance(module, nn.Linear)
-            module.weight[:, spans[head.body][-1]] = head.layer.weight
-            module.bias.copy_(head.layer.bias)
+            output = heads[name]
+            assert isinstance(output, nn.Linear)
+            output.weight[:, spans[head.body][-1]] = head.layer.weight
+            output.bias.copy_(head.layer.bias)
         if policy.critics:
             _fill_critic(network.critic(task), policy)
 
