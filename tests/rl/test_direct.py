@@ -90,6 +90,19 @@ def test_its_gradient_is_that_of_finite_differences() -> None:
         assert (values[0] - values[1]) / 2e-5 == pytest.approx(float(gradient[place]), rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.parametrize("actions", ["box", "discrete"])
+def test_the_error_of_the_value_does_not_pull_at_the_positions(actions: str) -> None:
+    made = bold(assembly(actions=actions, cost=0.3))
+    learner, network = made.learners[0], made.program.network
+    batch = learner.next_batch(network)
+    pulls = []
+    for weight in (0.0, 1e3):
+        learner.config = type(learner.config)(learner.config.paths, learner.config.steps, value_weight=weight)
+        pulls.append(torch.autograd.grad(learner.loss(network, batch).value, network.heads["_trade"]["policy"].weight))
+    assert bool(pulls[0][0].abs().sum() > 0.0)
+    assert torch.allclose(pulls[0][0], pulls[1][0])
+
+
 def test_the_value_is_fitted_to_discounted_rewards() -> None:
     made = assembly(actions="box")
     learner = made.learners[0]
