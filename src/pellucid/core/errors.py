@@ -4,7 +4,7 @@
     ├── SpecError          (ValueError)    the spec or an option is wrong; carries every problem at once
     ├── DataError          (ValueError)    the data cannot be read or used
     │   └── SchemaError                    names, kinds or widths of fields disagree
-    ├── EnvironmentFault   (RuntimeError)  an environment raised, returned NaN or changed shape
+    ├── EnvironmentFault   (RuntimeError)  an environment raised, hung, died, returned NaN or changed shape
     ├── TrainingFault      (RuntimeError)  a loss, gradient or weight stopped being finite
     ├── Interrupted        (RuntimeError)  Ctrl-C; a checkpoint was written
     ├── StoreError         (OSError)       the store cannot be read or written
@@ -84,7 +84,7 @@ class SchemaError(DataError):
 
 
 class EnvironmentFault(PellucidError, RuntimeError):
-    """An environment raised, returned NaN or changed shape."""
+    """An environment raised, hung, died with its process, returned NaN or changed shape."""
 
 
 class TrainingFault(PellucidError, RuntimeError):
