@@ -165,6 +165,10 @@ def flip_sentence(task: Json) -> str:
     share = flips.get("share")
     told = f"{text(task, 'task', 'task')}: {count(flips.get('changed'))} of {count(flips.get('n'), 'decision')} changed"
     told += f" ({percent(share)})" if finite(share) else ""
+    if episodes := task.get("episodes"):
+        more, less = count(episodes.get("more")), count(episodes.get("less"))
+        told += " in states that either policy visits; of "
+        return told + f"{count(episodes.get('n'), 'episode')} on the same seeds {more} earn more and {less} less."
     told += f", {count(flips.get('to_better'))} to the better, {count(flips.get('to_worse'))} to the worse"
     p = flips.get("mcnemar_p")
     return told + (f" (McNemar p = {number(p, digits=2)})." if finite(p) else ".")

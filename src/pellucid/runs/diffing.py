@@ -6,12 +6,14 @@ from typing import Any
 
 from pellucid.review.diff import DiffConfig, diff
 from pellucid.review.sides import side
+from pellucid.runs.acts import add_decisions
 from pellucid.runs.artefact import load_spec
 from pellucid.store.store import Store
 
 
 def diff_versions(store: Store, base: str, candidate: str, *, record: bool = True) -> dict[str, Any]:
-    """The behaviour diff of two stored versions; reads what they kept, runs no model.
+    """The behaviour diff of two stored versions; reads what they kept, and runs no model but policies
+    in the states that were kept.
 
     The look at the review set is counted. When the candidate is undecided and the base is its parent, its claim is
     checked and the diff is recorded as the one under review.
@@ -25,7 +27,7 @@ def diff_versions(store: Store, base: str, candidate: str, *, record: bool = Tru
         seed=spec.seed,
         claim=second.claim if own else None,
     )
-    found = diff(side(store, first), side(store, second), config)
+    found = add_decisions(store, first, second, diff(side(store, first), side(store, second), config))
     found["because"] = [second.because] if own and second.because else []
     if first.sha != second.sha:
         store.look(first.name, f"diff {first.ref} {second.ref}")

@@ -33,13 +33,14 @@ def flip_chart(title: str, n: Any, to_better: Any, to_worse: Any, changed: Any =
     better, worse = (max(float(v), 0.0) if finite(v) else 0.0 for v in (to_better, to_worse))
     total = float(changed) if finite(changed) else better + worse
     neither = max(total - better - worse, 0.0)
-    told = (
-        f"{count(total) if total else 'no'} of {count(n, 'decision')} changed: "
-        f"{count(to_better) if finite(to_better) else MISSING} to the better, "
-        f"{count(to_worse) if finite(to_worse) else MISSING} to the worse, {count(neither)} neither"
-    )
+    told = f"{count(total) if total else 'no'} of {count(n, 'decision')} changed"
+    if to_better is not None or to_worse is not None:
+        told += (
+            f": {count(to_better) if finite(to_better) else MISSING} to the better, "
+            f"{count(to_worse) if finite(to_worse) else MISSING} to the worse, {count(neither)} neither"
+        )
     parts = [label(f"{count(total)} of {count(n)} changed ({percent(total / n)})", 0, 14, "strong")]
-    bars, texts = flip_parts(better, worse, total, 0, width, 24, 20)
+    bars, texts = flip_parts(to_better, to_worse, total, 0, width, 24, 20)
     parts += bars
     x = 0.0
     for text, classes in texts:
@@ -56,11 +57,14 @@ def flip_parts(
     total = float(changed) if finite(changed) else better + worse
     scale = fit_scale([0.0, total or 1.0], start, stop, pad=0)
     bars, texts, at = [box(start, stop, top, height, "track")], [], 0.0
-    for amount, classes, sign, name in (
+    kinds = [
         (better, "good", "▲", "to the better"),
         (worse, "bad", "▼", "to the worse"),
         (max(total - better - worse, 0.0), "quiet", "●", "neither"),
-    ):
+    ]
+    if to_better is None and to_worse is None:  # decisions of a policy: only an episode tells what they are worth
+        kinds = [(total, "quiet", "●", "changed")]
+    for amount, classes, sign, name in kinds:
         if amount:
             bars.append(box(scale(at), scale(at + amount) - (1 if total > 1 else 0), top, height, classes))
         if amount or name != "neither":
