@@ -6,17 +6,18 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid.core.errors import DataError, SpecError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
-from pellucid.data.prices import PriceTable, load_prices, schema_fields, stale_open_share, windows
-from pellucid.data.tables import read_table
 from pellucid.envs.names import TRADING
 from pellucid.spec.model import IN_MEMORY, ControlTask, PricesData, Spec, TableData
+
+if TYPE_CHECKING:
+    from pellucid.data.prices import PriceTable
 
 STALE = 0.05  # share of days of a year whose open repeats the last close
 
@@ -66,6 +67,8 @@ def problem(spec: Spec, source: Any = None) -> Problem:
             mend="give it again: source=frame in Python, --data FILE on the command line",
         )
     if isinstance(data, PricesData):
+        from pellucid.data.prices import load_prices, schema_fields, windows  # pandas: not where nothing is read
+
         horizon = max((getattr(t, "horizon", 1) for t in spec.tasks.values()), default=1)
         where = source if source is not None else spec.source or ""
         table = load_prices(where, start=_text(data.start), end=_text(data.end))
@@ -77,6 +80,8 @@ def problem(spec: Spec, source: Any = None) -> Problem:
         # A position decided at t earns t+1 -> t+2, so two days at least.
         return Problem(spec, rows, fields, max(horizon, 2), notes=_stale(table), data_sha=_fingerprint(rows))
     if isinstance(data, TableData):
+        from pellucid.data.tables import read_table
+
         declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
         where = source if source is not None else spec.source or ""
         read = read_table(where, data.target, data.id, data.drop, kind=declared)
@@ -109,6 +114,8 @@ def _shown_sha(spec: Spec) -> str:
 
 def _stale(table: PriceTable) -> tuple[str, ...]:
     """A warning when the opens are no prices that one could have traded at."""
+    from pellucid.data.prices import stale_open_share
+
     worst = {year: share for year, share in stale_open_share(table).items() if share > STALE}
     if not worst:
         return ()

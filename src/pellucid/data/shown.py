@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from pellucid.core.errors import DataError
 from pellucid.core.schema import Field
 from pellucid.core.task import Task
-from pellucid.data.tables import label_column, rows_from_frame
+
+if TYPE_CHECKING:  # heavy, and needed only where there are shown actions
+    import pandas as pd
 
 ONE_HOT = "one-hot"  # unit of a field that may be given as a number
-Source = str | Path | pd.DataFrame | Mapping[str, Any]
+Source: TypeAlias = "str | Path | pd.DataFrame | Mapping[str, Any]"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ def read_shown(source: Source, fields: Sequence[Field], task: Task, action: str 
     Raises:
         DataError: columns are missing, cells are empty or no numbers, an action does not exist; names the row.
     """
+    from pellucid.data.tables import label_column, rows_from_frame
+
     wanted = [f for f in fields if f.name in task.inputs]
     has = _columns_of(source)
     single = {f.name for f in wanted if f.width == 1 or (f.unit == ONE_HOT and f.name in has)}
@@ -115,6 +118,8 @@ def _numbered(name: str, width: int) -> list[str]:
 
 
 def _columns_of(source: Source) -> set[str]:
+    import pandas as pd
+
     if isinstance(source, (Mapping, pd.DataFrame)):
         return {str(name) for name in source}
     path = Path(source)

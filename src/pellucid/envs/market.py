@@ -13,7 +13,6 @@ from gymnasium import spaces
 from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
-from pellucid.data.prices import LIMIT, NAMED, load_prices, schema_fields, windows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,6 +47,8 @@ class Tape:
 
     def space(self) -> dict[str, spaces.Space[Any]]:
         """A bounded Box per field."""
+        from pellucid.data.prices import LIMIT  # pandas: other environments read what is below, and do without
+
         out: dict[str, spaces.Space[Any]] = {}
         for name, values in self.fields.items():
             bound = np.float32(max(LIMIT, float(np.ceil(np.abs(values).max()))))
@@ -61,6 +62,8 @@ def tape(rows: Rows | None, source: str, window: int) -> Tape:
     Raises:
         DataError: fewer than 2 rows, a NaN, or days that do not follow each other.
     """
+    from pellucid.data.prices import NAMED, schema_fields
+
     if rows is None:
         named = source.partition(":")[0] in NAMED
         rows = (_named_rows if named else _rows)(source, window)
@@ -76,6 +79,8 @@ def tape(rows: Rows | None, source: str, window: int) -> Tape:
 
 
 def _rows(source: str, window: int) -> Rows:
+    from pellucid.data.prices import load_prices, windows
+
     return windows(load_prices(source), window)
 
 
@@ -87,6 +92,8 @@ def _field(name: str, width: int, known: dict[str, Field]) -> Field:
         return Field(name, "numeric" if width == 1 else "series", width)
     if known[name].width == width:
         return known[name]
+    from pellucid.data.prices import schema_fields
+
     return next(field for field in schema_fields(width) if field.name == name)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
 Matrix = npt.NDArray[np.float64]
@@ -90,6 +89,8 @@ def _solve(cosines: Matrix) -> Matrix:
 
     |(e_i + d) J|^2 = |L'(e_i + d)|^2 with L L' = J J'. A row without conflict stays as it is.
     """
+    from scipy.optimize import nnls  # heavy, and needed by three tasks or more
+
     m = len(cosines)
     factor = np.linalg.cholesky(cosines + JITTER * np.eye(m)).T
     added = np.zeros((m, m))

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from pellucid.core.random import derive, stream
@@ -66,6 +65,8 @@ def centred_ranks(fitness: npt.ArrayLike) -> Floats:
     values = np.asarray(fitness, dtype=np.float64)
     if len(values) < 2:
         return np.zeros_like(values)
+    from scipy.stats import rankdata  # heavy, and other algorithms do without
+
     ranks: Floats = (rankdata(values) - 1.0) / (len(values) - 1.0) - 0.5
     return ranks
 
