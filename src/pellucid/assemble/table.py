@@ -52,8 +52,7 @@ def tabulate(prob: Problem, task: ControlTask, *, progress: Callable[[int], None
 
 def _learned(prob: Problem, task: ControlTask, progress: Callable[[int], None] | None) -> tuple[Floats, float]:
     learn, section = (q_learning, task.q_learning) if task.algorithm == "q_learning" else (sarsa, task.sarsa)
-    env = gymnasium.make(find_spec(task.env).id, disable_env_checker=True, **task.env_options)
-    try:
+    with single(task.env, **task.env_options) as env:
         Q = learn(
             env,
             section.discount,
@@ -64,13 +63,12 @@ def _learned(prob: Problem, task: ControlTask, progress: Callable[[int], None] |
             initial=section.initial,
             progress=progress,
         )
-    finally:
-        env.close()
     return Q, section.discount
 
 
 def _solved(task: ControlTask) -> tuple[Floats, float]:
-    mdp = from_env(task.env, **task.env_options)
+    with single(task.env, **task.env_options) as env:
+        mdp = from_env(env)
     if task.algorithm == "policy_iteration":
         return policy_iteration(mdp, task.policy_iteration.discount).Q, task.policy_iteration.discount
     section = task.value_iteration

@@ -110,6 +110,29 @@ def find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     return found
 
 
+@contextmanager
+def single(source: Source, **options: Any) -> Iterator[gymnasium.Env[Any, Any]]:
+    """One environment of an id, or of what was given under a name; closed after use, unless it was given itself.
+
+    Raises:
+        SpecError: no such environment, it cannot be made, or it is a batch.
+    """
+    found = _found(source)
+    if isinstance(found, str):
+        env = _built(gymnasium.make, {"id": find_spec(found).id, **options}, found)
+    elif isinstance(found, (gymnasium.Env, VectorEnv)):
+        env = found
+    else:
+        env = _built(_require_callable(found), options, getattr(found, "__name__", "callable"))
+    if isinstance(env, VectorEnv):
+        raise SpecError("one environment is wanted, not a batch.", where=str(source), mend="give an Env, or its id")
+    try:
+        yield env
+    finally:
+        if env is not found:
+            env.close()
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a batch, or a worker's share of it, is made of.
