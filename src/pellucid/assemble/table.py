@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.assemble.problem import Problem
 from pellucid.core.errors import DataError
 from pellucid.envs.finite import MDP, from_env
-from pellucid.envs.making import find_spec
+from pellucid.envs.making import single
 from pellucid.rl.tabular import TabularProgram, finite_horizon, policy_iteration, q_learning, sarsa, value_iteration
 from pellucid.spec.model import ControlTask
 

@@ -119,7 +119,7 @@ def single(source: Source, **options: Any) -> Iterator[gymnasium.Env[Any, Any]]:
     """
     found = _found(source)
     if isinstance(found, str):
-        env = _built(gymnasium.make, {"id": find_spec(found).id, **options}, found)
+        env = _built(gymnasium.make, {"id": find_spec(found).id, "disable_env_checker": True, **options}, found)
     elif isinstance(found, (gymnasium.Env, VectorEnv)):
         env = found
     else:
