@@ -58,18 +58,27 @@ TUNED: dict[str, dict[str, Settings]] = {
             {"updates": 40, "optimiser": "adam", "lr": 0.1, "schedule": "linear", "weight_decay": 0.0, "clip": None},
         ),
     },
+    "Pendulum-v1": {
+        # With half of these updates, or a constant rate, some seeds end with a policy whose mean action spins for ever.
+        "sac": Settings(
+            {"num_envs": 4, "updates": 2},
+            {"width": 64, "depth": 2, "activation": "relu"},
+            {
+                "updates": 16000,
+                "optimiser": "adam",
+                "lr": 1e-3,
+                "schedule": "linear",
+                "weight_decay": 0.0,
+                "clip": None,
+                "checkpoint_every": 2000,
+            },
+        ),
+    },
     "LunarLander-v3": {
         "ppo": Settings(
-            {
-                "num_envs": 64,
-                "steps": 128,
-                "minibatch": 512,
-                "discount": 0.999,
-                "gae_lambda": 0.98,
-                "entropy": 0.01,
-            },
+            {"num_envs": 16, "steps": 1024, "discount": 0.999, "gae_lambda": 0.98, "entropy": 0.01},
             SMALL,
-            {"updates": 6400, "lr": 1e-3, **LINEAR},
+            {"updates": 12800, "lr": 1e-3, **LINEAR},
         ),
     },
     "InvertedPendulum-v5": {
