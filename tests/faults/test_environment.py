@@ -113,7 +113,9 @@ def test_it_stops_there_keeps_the_checkpoint_and_goes_on_when_repaired(
 
     Walk.at = 0  # repaired
     assert main(["fit", "walk.yaml", "--resume"]) == 0
-    assert "resumed 'fit' at update 5" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "resumed 'fit' at update 5" in err
+    assert "this environment cannot give its state: resumable, not bit-identical" in err
     assert Store(".pellucid").resolve("walk").ref == "walk@1"
     assert not checkpoint.exists()
 

@@ -93,6 +93,24 @@ def test_other_algorithms(algorithm: str, tmp_path: Path) -> None:
     assert settings(fit(env, tmp_path, *more, algorithm=algorithm))["algorithm"] == algorithm
 
 
+@pytest.mark.parametrize("algorithm", ["value_iteration", "q_learning"])
+def test_tables_too(algorithm: str, tmp_path: Path) -> None:
+    def lake() -> gymnasium.Env[Any, Any]:
+        return gymnasium.make("FrozenLake-v1", is_slippery=False)
+
+    steps = "tasks.policy.q_learning.steps=20000"
+    program = pellucid.fit(env=lake, algorithm=algorithm, store=tmp_path, overrides=(*SMALL[1:4], steps))
+    if algorithm == "value_iteration":
+        assert program.evidence["tasks"][0]["value"] == -1.0  # the goal, in every episode
+    env = lake()
+    again = pellucid.fit(env=env, algorithm=algorithm, store=tmp_path / "env", overrides=(*SMALL[1:4], steps))
+    assert again.entry.manifest["blobs"]["evidence"] == program.entry.manifest["blobs"]["evidence"]
+    env.reset()  # it was not closed
+    env.step(0)
+    with pytest.raises(SpecError, match="not a batch"):
+        pellucid.fit(env=SyncVectorEnv([lake]), algorithm=algorithm, store=tmp_path / "batch")
+
+
 def test_later_it_is_asked_for_by_name(tmp_path: Path) -> None:
     program = fit(cart, tmp_path)
     task = program.program.tasks["policy"]
