@@ -42,9 +42,9 @@ BY_ALGORITHM: dict[str, Settings] = {
         {"updates": 12000, "optimiser": "adam", "lr": 5e-4, "schedule": "linear", "weight_decay": 0.0, "clip": 10.0},
     ),
     "sac": Settings(
-        {"num_envs": 4},
+        {"num_envs": 4, "updates": 2},
         {"width": 64, "depth": 2, "activation": "relu"},
-        {"updates": 8000, "optimiser": "adam", "lr": 5e-4, "weight_decay": 0.0, "clip": None},
+        {"updates": 16000, "optimiser": "adam", "lr": 1e-3, "schedule": "linear", "weight_decay": 0.0, "clip": None},
     ),
     "es": Settings(
         {},
