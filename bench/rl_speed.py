@@ -1,14 +1,17 @@
-"""PPO on CartPole-v1 beside Stable-Baselines3: steps per second, and time until it is solved.
+"""PPO on CartPole-v1 beside Stable-Baselines3: steps per second, time until it is solved, peak memory.
 
-One thread, one process, the two libraries in turn within each seed; CPU seconds (and wall seconds in the JSON).
-Three rows of hyperparameters: `zoo` (rl-baselines3-zoo's for CartPole-v1: 8 environments, 20 epochs), `wide` (64
-environments, 4 epochs; what Pellucid ships), `general` (wide, but through autograd, as any nn.Module policy).
+One thread; every run in a process of its own, the libraries in turn within each seed; CPU seconds (wall seconds stand
+beside them in the JSON), without imports. Rows of hyperparameters: `zoo` (rl-baselines3-zoo's for CartPole-v1: 8
+environments, 20 epochs), `wide` (64 environments, 4 epochs; what Pellucid ships), `general` (wide, but through
+autograd, as any nn.Module policy).
 
 Solved: the mean of the last 100 training episodes is at least 475 *and* 100 greedy held-out episodes average at least
 475 (the clock stands still while they are played). Networks: two hidden layers of 64 tanh units; Stable-Baselines3 has
 separate networks for policy and value, Pellucid one trunk with two heads, about half the arithmetic: part of the ratio.
 
-    python bench/rl_speed.py [--seeds 5] [--quick]      resumes from bench/results/rl_speed.json
+    python bench/rl_speed.py [--seeds 5] [--solve-seeds 10] [--quick]      resumes from bench/results/rl_speed.json
+
+SAC and DQN: bench/rl_speed_off_policy.py.
 """
 
 from __future__ import annotations
@@ -16,26 +19,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import resource
 import statistics
+import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
-import torch
+from cells import DRIFT, ROOT, Gauge, cell, machine, spread, versions
 
-from pellucid.assemble import assemble, problem
-from pellucid.core.errors import Interrupted
-from pellucid.rl.ppo import PPO
-from pellucid.runs.policies import greedy, rollout
-from pellucid.spec.presets import env_spec
-from pellucid.store.files import write_atomic
-from pellucid.train.loop import Hooks
-
-OUT = Path(__file__).resolve().parent / "results" / "rl_speed.json"
+OUT = ROOT / "bench" / "results" / "rl_speed.json"
 SOLVED, MOST = 475.0, 400_000
 CONFIGS: dict[str, dict[str, Any]] = {
     "zoo": {"n": 8, "steps": 32, "epochs": 20, "lr": 1e-3, "total": 100_000},
@@ -63,6 +54,15 @@ class Clock:
 
 def pellucid_run(name: str, seed: int, *, solve: bool, by_hand: bool = True) -> dict[str, float]:
     """One training run; stops when solved, else after `total` steps."""
+    import numpy as np
+
+    from pellucid.assemble import assemble, problem
+    from pellucid.core.errors import Interrupted
+    from pellucid.rl.ppo import PPO
+    from pellucid.runs.policies import greedy, rollout
+    from pellucid.spec.presets import env_spec
+    from pellucid.train.loop import Hooks
+
     c = CONFIGS[name]
     updates = c["total"] // (c["n"] * c["steps"]) * c["epochs"] * (c["n"] * c["steps"] // 256)
     overrides = (
@@ -107,6 +107,7 @@ def pellucid_run(name: str, seed: int, *, solve: bool, by_hand: bool = True) -> 
 
 def sb3_run(name: str, seed: int, *, solve: bool) -> dict[str, float]:
     """The same with Stable-Baselines3's PPO, DummyVecEnv and Monitor, as its users run it."""
+    import numpy as np
     import stable_baselines3
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
@@ -162,6 +163,9 @@ def sb3_run(name: str, seed: int, *, solve: bool) -> dict[str, float]:
 
 def limit(name: str) -> float:
     """Steps per second if only matrix products (at this machine's rate, measured now) and the environment cost time."""
+    import gymnasium
+    import numpy as np
+
     c = CONFIGS[name]
     a, b = np.random.rand(256, 64).astype(np.float32), np.random.rand(64, 64).astype(np.float32)
     start, n = time.process_time(), 20_000
@@ -179,74 +183,106 @@ def limit(name: str) -> float:
     return 1.0 / (per_step / rate + (time.process_time() - start) / (1000 * c["n"]))
 
 
+def run_cell(library: str, name: str, what: str, seed: int) -> dict[str, Any]:
+    """One run, with the machine's steadiness and this process's peak memory."""
+    import torch
+
+    torch.set_num_threads(1)
+    gauge = Gauge()
+    gauge.look()
+    solve = what == "solve"
+    if library == "sb3":
+        found = sb3_run(name, seed, solve=solve)
+    else:
+        found = pellucid_run("wide" if name == "general" else name, seed, solve=solve, by_hand=name != "general")
+    gauge.look()
+    found["limit"] = limit("wide" if name == "general" else name)
+    return {**found, **machine(), "drift": gauge.drift}
+
+
+CELLS = {
+    "speed": [("pellucid", "zoo"), ("sb3", "zoo"), ("pellucid", "wide"), ("sb3", "wide"), ("pellucid", "general")],
+    "solve": [("pellucid", "zoo"), ("sb3", "zoo"), ("pellucid", "wide"), ("sb3", "wide")],
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--solve-seeds", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="speed only, 2 seeds")
+    parser.add_argument("--cell", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    if args.cell:
+        library, name, what, seed = args.cell
+        print(json.dumps(run_cell(library, name, what, int(seed))))
+        return 0
+    from pellucid.store.files import write_atomic
+
     OUT.parent.mkdir(exist_ok=True)
     results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
-    runs: dict[str, Callable[[int], dict[str, float]]] = {
-        "pellucid zoo speed": lambda s: pellucid_run("zoo", s, solve=False),
-        "sb3 zoo speed": lambda s: sb3_run("zoo", s, solve=False),
-        "pellucid wide speed": lambda s: pellucid_run("wide", s, solve=False),
-        "sb3 wide speed": lambda s: sb3_run("wide", s, solve=False),
-        "pellucid general speed": lambda s: pellucid_run("wide", s, solve=False, by_hand=False),
-    }
-    if not args.quick:
-        runs |= {
-            "pellucid zoo solve": lambda s: pellucid_run("zoo", s, solve=True),
-            "pellucid wide solve": lambda s: pellucid_run("wide", s, solve=True),
-            "sb3 zoo solve": lambda s: sb3_run("zoo", s, solve=True),
-            "sb3 wide solve": lambda s: sb3_run("wide", s, solve=True),
-        }
-    seeds = range(2 if args.quick else args.seeds)
-    for seed in seeds:
-        for label, run in runs.items():
-            key = f"{label} seed {seed}"
-            if key not in results:
-                results[key] = {**run(seed), "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-                write_atomic(OUT, json.dumps(results, indent=1).encode())
-            r = results[key]
-            print(
-                f"{key:34} {r['steps_per_cpu_s']:10,.0f} steps/s  solved {r['solved_cpu']:6.2f} s  "
-                f"{r['solved_steps']:9,.0f} steps",
-                flush=True,
-            )
-
-    def each(label: str, value: str) -> list[float]:
-        return [results[f"{label} seed {s}"][value] for s in seeds]
-
-    def ratio(title: str, a: list[float], b: list[float], least: float) -> None:
-        found = [x / y for x, y in zip(a, b, strict=True)]
-        print(f"{title:58} {statistics.median(found):6.2f}x  ({min(found):.2f} to {max(found):.2f})  bar {least:g}x")
-
-    print()
-    for name, least in (("zoo", 4.0), ("wide", 6.0)):
-        a, b = each(f"pellucid {name} speed", "steps_per_cpu_s"), each(f"sb3 {name} speed", "steps_per_cpu_s")
-        ratio(f"steps/s, {name} hyperparameters, against SB3", a, b, least)
-        print(f"{'':10}share of the physical limit {statistics.median(a) / limit(name):.0%}")
-    ratio(
-        "steps/s, any nn.Module (autograd), against SB3 wide",
-        each("pellucid general speed", "steps_per_cpu_s"),
-        each("sb3 wide speed", "steps_per_cpu_s"),
-        2.0,
-    )
-    if not args.quick:
-        ours = each("pellucid wide solve", "solved_cpu")
-        ratio("solved: ours as shipped, against SB3 zoo", each("sb3 zoo solve", "solved_cpu"), ours, 15.0)
-        ratio(
-            "solved: ours as shipped, against SB3 given our settings", each("sb3 wide solve", "solved_cpu"), ours, 5.0
-        )
-        ratio(
-            "steps to solve, zoo settings, ours / SB3 (bar: at most)",
-            each("pellucid zoo solve", "solved_steps"),
-            each("sb3 zoo solve", "solved_steps"),
-            1.1,
-        )
+    seeds = {"speed": range(2 if args.quick else args.seeds), "solve": range(0 if args.quick else args.solve_seeds)}
+    for what, cells in CELLS.items():
+        for seed in seeds[what]:
+            for library, name in cells:
+                key = f"{library} {name} {what} seed {seed}"
+                if key not in results:
+                    results[key] = {**cell(__file__, library, name, what, seed), **versions()}
+                    write_atomic(OUT, json.dumps(results, indent=1).encode())
+                r = results[key]
+                print(
+                    f"{key:32} {r['steps_per_cpu_s']:10,.0f} steps/s  solved {r['solved_cpu']:6.2f} s  "
+                    f"{r['solved_steps']:9,.0f} steps  {r['rss_mb']:4.0f} MB  load {r['load']:.1f}"
+                    + ("" if r["drift"] <= DRIFT else f"  not steady ({r['drift']:.0%})"),
+                    flush=True,
+                )
+    report(results, seeds)
     return 0
 
 
+def report(results: dict[str, Any], seeds: dict[str, range]) -> None:
+    """Ratios seed by seed: their median and range."""
+
+    def each(label: str, value: str) -> list[float]:
+        what = label.rsplit(" ", 1)[1]
+        return [results[f"{label} seed {s}"][value] for s in seeds[what]]
+
+    def ratio(title: str, a: list[float], b: list[float], bar: str) -> None:
+        found = [x / y for x, y in zip(a, b, strict=True)]
+        print(f"{title:64} {spread(found):24} bar {bar}  n = {len(found)}")
+
+    def rate(label: str, kind: str) -> list[float]:
+        return [steps / took for steps, took in zip(each(label, "steps"), each(label, kind), strict=True)]
+
+    print("\nmedian (range) over seeds of the ratio seed by seed")
+    for name, bar in (("zoo", ">= 4, aim 7"), ("wide", ">= 6, aim 9")):
+        ours = f"pellucid {name} speed"
+        for kind in ("cpu", "wall"):
+            title = f"steps/s ({kind}), {name} hyperparameters, against SB3"
+            ratio(title, rate(ours, kind), rate(f"sb3 {name} speed", kind), bar)
+        share = statistics.median(x / y for x, y in zip(rate(ours, "cpu"), each(ours, "limit"), strict=True))
+        print(f"{'':10}share of the physical limit {share:.0%} (aim 70 %)")
+    ratio(
+        "steps/s (cpu), any nn.Module (autograd), against SB3 wide",
+        each("pellucid general speed", "steps_per_cpu_s"),
+        each("sb3 wide speed", "steps_per_cpu_s"),
+        ">= 2",
+    )
+    ratio(
+        "peak memory, wide, ours / SB3", each("pellucid wide speed", "rss_mb"), each("sb3 wide speed", "rss_mb"), "<= 1"
+    )
+    if not seeds["solve"]:
+        return
+    for kind in ("cpu", "wall"):
+        ours = each("pellucid wide solve", f"solved_{kind}")
+        zoo, given = each("sb3 zoo solve", f"solved_{kind}"), each("sb3 wide solve", f"solved_{kind}")
+        ratio(f"solved ({kind}): ours as shipped, against SB3 zoo", zoo, ours, ">= 15")
+        ratio(f"solved ({kind}): ours as shipped, against SB3 given our settings", given, ours, ">= 5")
+    for name in ("zoo", "wide"):
+        a, b = each(f"pellucid {name} solve", "solved_steps"), each(f"sb3 {name} solve", "solved_steps")
+        ratio(f"steps to solve, {name} settings, ours / SB3", a, b, "<= 1.1")
+        print(f"{'':10}medians {statistics.median(a):,.0f} / {statistics.median(b):,.0f} steps")
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())
