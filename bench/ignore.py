@@ -54,7 +54,7 @@ def main() -> None:
         store = Store(Path(folder) / "store")
         entry = store.resolve(fit(spec, store).ref)
         base = load_program(store, entry)
-        ground = revise._ground(store, entry, load_spec(store, entry), base, None)
+        ground = revise.find_ground(store, entry, load_spec(store, entry), base, None)
         tasks = [task for task in base.tasks.values() if FIELD in task.inputs]
         before = revise._effects(base, ground, tasks, [FIELD], spec.seed)
         print(f"{'':34}{'effect of do(volume) gone':>34}   lowest correlation   parameters   seconds")

@@ -103,7 +103,7 @@ def test_only_training_rows_are_trained_on(corrected, monkeypatch):
     store = home.store
     entry = store.resolve("bank@1")
     frame = pd.concat([leaky(), leaky(50, seed=8)]).sample(frac=1.0, random_state=0)  # more rows than were trained on
-    ground = revising._ground(store, entry, bank_spec(), load_program(store, entry), frame)
+    ground = revising.find_ground(store, entry, bank_spec(), load_program(store, entry), frame)
     trained = store.blobs.get_table(entry.manifest["blobs"]["trained"])["key"]
     assert set(ground.train["y"].keys) == set(trained)
     assert set(ground.review["y"].keys) == set(store.review_keys("bank"))
@@ -164,15 +164,15 @@ def test_the_same_correction_twice_is_the_same_candidate(bank):
 
 def test_a_field_without_effect_is_nothing_to_forbid(bank, monkeypatch, capsys):
     store = forbid(bank, "bank", "city")
-    plain = revising.load_program
+    plain = revising.load_network
 
-    def deaf(*args):
-        program = plain(*args)
+    def deaf(*args, **options):
+        program = plain(*args, **options)
         with torch.no_grad():
             program.network.encoders["_city"].project.weight.zero_()
         return program
 
-    monkeypatch.setattr(revising, "load_program", deaf)
+    monkeypatch.setattr(revising, "load_network", deaf)
     done = revise(store, "bank@1", QUICK)
     assert done.ref is None
     assert done.notes[-1] == "nothing to forbid: no task of bank@1 responds to city beyond its noise"

@@ -26,7 +26,7 @@ COMMANDS = {
     "seeds": "fit a spec once a seed, and judge all fits by one figure with its interval",
     "evaluate": "a version's evidence: metrics with intervals beside honest baselines",
     "explain": "what a version's outputs rest on, with error bars",
-    "feedback": "tell a version what its explanation should not rest on",
+    "feedback": "tell a version what must not matter, or what it should have done",
     "revise": "train a small change from feedback: a candidate revision",
     "diff": "the behaviour diff of two versions or candidates",
     "accept": "make a reviewed candidate the next version",

@@ -7,6 +7,8 @@ A claim says what is meant to change, what must be kept, and what it may cost:
      "budget":  {"risk": {"loss": 0.02, "unit": "% of the loss", "scale": 300.0}},
      "control": 0.25}
 
+Of shown actions: {"actions": [{"task": "policy", "mend": 0.8}], "control": 0.25, "budget": {...}}.
+
 `measured` was computed on the review rows when the revision was proposed (see `runs.revise`); the gates only compare.
 A gate that the data cannot decide has `passed: null`. Costs are positive; a negative cost is a gain.
 """
@@ -25,12 +27,16 @@ def check_gates(claim: Mapping[str, Any], measured: Mapping[str, Any], tasks: li
     effects: Mapping[str, Any] = measured.get("effects", {})
     for change in claim.get("changes", []):
         gates.append(_effect_gate(change, effects[_key(change)]))
+    shown: Mapping[str, Any] = measured.get("actions", {})
+    gates += [_actions_gate(change, shown[change["task"]]) for change in claim.get("actions", [])]
     for keep in claim.get("keeps", []):
         for found in effects.values():
             gates += _keep_gates(found["task"], keep, found)
     if "control" in claim:
         for change in claim.get("changes", []):
             gates.append(_control_gate(change, float(claim["control"]), effects[_key(change)]))
+        for change in claim.get("actions", []):
+            gates.append(_untold_gate(change["task"], float(claim["control"]), shown[change["task"]]))
     entries = {entry["task"]: entry for entry in tasks}
     for task, budget in claim.get("budget", {}).items():
         if task in entries:
@@ -89,10 +95,28 @@ def _control_gate(change: Mapping[str, Any], limit: float, found: Mapping[str, A
     return _gate(task, title, "control", f"at most {_percent(limit)} of the reduction", seen, share <= limit)
 
 
+def _actions_gate(change: Mapping[str, Any], found: Mapping[str, Any]) -> Gate:
+    """The share of the disagreements with what a person showed that the correction mends."""
+    wanted, base, candidate = float(change["mend"]), float(found["base"]), float(found["candidate"])
+    mended = (candidate - base) / max(1.0 - base, 1e-12)
+    seen = f"{_percent(base)} taken before, {_percent(candidate)} after, of {found['n']:,}"
+    required = f"at least {_percent(wanted)} of the others taken"
+    return _gate(change["task"], "shown actions", "change", required, seen, mended >= wanted)
+
+
+def _untold_gate(task: str, limit: float, found: Mapping[str, Any]) -> Gate:
+    """A delta trained in the same way, but shown nothing, must not take the shown actions either."""
+    rise, control = (float(found[key]) - float(found["base"]) for key in ("candidate", "control"))
+    share = max(0.0, control) / max(rise, 1e-12)
+    seen = f"{_percent(share, 1)} of the rise" if rise > 0 else "the correction itself raises nothing"
+    required = f"at most {_percent(limit)} of the rise"
+    return _gate(task, "control: shown nothing", "control", required, seen, rise > 0 and share <= limit)
+
+
 def _budget_gate(task: str, budget: Mapping[str, Any], entry: Mapping[str, Any]) -> Gate:
     """Passed when the whole interval of the cost lies within the budget, failed when it lies wholly beyond it."""
     allowed, unit, scale = float(budget["loss"]), str(budget["unit"]), float(budget["scale"])
-    title, required = "cost on ordinary data", f"at most {allowed * scale:.3g} {unit}"
+    title, required = str(budget.get("title", "cost on ordinary data")), f"at most {allowed * scale:.3g} {unit}"
     if entry["change"] is None:
         return _gate(task, title, "budget", required, "no scored row", None)
     low, high = entry["low"], entry["high"]
@@ -106,7 +130,7 @@ def _budget_gate(task: str, budget: Mapping[str, Any], entry: Mapping[str, Any])
         passed = True
     elif low is not None and low > allowed:
         passed = False
-    return _gate(task, title, "budget", required, f"{seen}, n = {entry['n']:,}", passed)
+    return _gate(task, title, str(budget.get("kind", "budget")), required, f"{seen}, n = {entry['n']:,}", passed)
 
 
 def _cost(value: float) -> str:

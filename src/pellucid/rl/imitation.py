@@ -206,7 +206,7 @@ class DAgger:
         visited: list[Observations] = []
         for _ in range(config.limit):
             blocks = {k: v.to(network.bias.device) for k, v in self.encode(obs).items()}
-            policy = _actions(self.task, network, blocks).cpu().numpy()
+            policy = action_scores(self.task, network, blocks).cpu().numpy()
             visited.append({name: values[running] for name, values in obs.items()})
             step = env.step(self._mixed(policy, obs, generator.random(env.num_envs) < share))
             running &= ~(step.valid & (step.terminated | step.truncated))
@@ -261,7 +261,7 @@ def imitate(
 
 
 def _loss(task: Task, network: nn.Module, batch: ShownBatch) -> Loss:
-    policy = _actions(task, network, batch.blocks)
+    policy = action_scores(task, network, batch.blocks)
     each = imitation_loss(task, policy, batch.action)
     metrics = {}
     if task.options["space"] != "box":
@@ -269,7 +269,7 @@ def _loss(task: Task, network: nn.Module, batch: ShownBatch) -> Loss:
     return Loss(each.mean(), metrics)
 
 
-def _actions(task: Task, network: nn.Module, blocks: Blocks) -> Tensor:
+def action_scores(task: Task, network: nn.Module, blocks: Blocks) -> Tensor:
     """What the program says of the actions, (n, k): scores, or the mean action; whatever algorithm it came from."""
     z = trained_space(task, network, blocks)
     return OUTPUTS[task.kind].units(task, z, blocks, Encoding({}))[:, :-1]

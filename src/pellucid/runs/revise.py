@@ -17,30 +17,24 @@ import torch
 
 from pellucid.adapt import build as build_delta
 from pellucid.adapt import fit_rank
-from pellucid.assemble import Problem, problem, training_target
-from pellucid.core.errors import DataError, DeltaError, Interrupted, ReviewError, nearest
+from pellucid.assemble import training_target
+from pellucid.core.errors import DeltaError, ReviewError, nearest
 from pellucid.core.random import derive
-from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence.finance import DAYS
 from pellucid.feedback.ignore import Ignore, IgnoreConfig
 from pellucid.nn.delta import Delta
 from pellucid.nn.network import safe
 from pellucid.nn.program import NetworkProgram
-from pellucid.optim import build as build_optimiser
-from pellucid.optim.schedules import Schedule
-from pellucid.runs.artefact import FORMAT, load_network, load_rows, load_spec, provenance
-from pellucid.runs.fit import describe_rows, keep_version
+from pellucid.runs.artefact import load_network, load_spec
+from pellucid.runs.correct import KIND, correct_actions
+from pellucid.runs.ground import Ground, Proposal, Revised, TrainDelta, find_ground, propose_delta, train_delta
 from pellucid.runs.measure import FieldEffect, compare_fixed, field_effect, held_fixed, typical_block
-from pellucid.runs.outputs import outputs_table
-from pellucid.runs.policies import trades, visited
-from pellucid.runs.progress import Reporter, Silent, interruptible, one_thread
-from pellucid.spec.model import Spec
+from pellucid.runs.policies import trades
+from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.store.records import Entry, FeedbackRecord
 from pellucid.store.store import Store
-from pellucid.train.loop import Hooks, LoopConfig, Trainer
 
-MOSTLY = 0.9  # share of the base's rows without which an effect would be measured on something else
 METHODS = ("lora", "adalora")
 
 
@@ -70,26 +64,6 @@ class ReviseConfig:
     budget: float = 0.05
 
 
-@dataclass(frozen=True)
-class Revised:
-    """The candidate, or None when there was nothing to forbid; what was said to the person."""
-
-    ref: str | None
-    notes: list[str]
-    measured: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a correction stands on: the base's data, per task the rows it trains on and is measured on."""
-
-    prob: Problem
-    train: dict[str, Rows]
-    review: dict[str, Rows]
-    background: dict[str, Rows]
-    block: float
-
-
 def revise(
     store: Store,
     ref: str,
@@ -100,7 +74,7 @@ def revise(
     because: str = "",
     reporter: Reporter | None = None,
 ) -> Revised:
-    """Train a correction from the open feedback of a program and propose it.
+    """Train a correction from the open feedback of a program, of the oldest one's kind, and propose it.
 
     Args:
         ref: the version to correct; a candidate's parent must be the head when it is accepted.
@@ -122,7 +96,9 @@ def revise(
             where="revise",
             mend=f"accept or reject it first, or revise {entry.parent or entry.name}",
         )
-    records = [r for r in store.feedback(entry.name, open_only=True) if r.kind == "ignore"]
+    opened = store.feedback(entry.name, open_only=True)
+    kind = opened[0].kind if opened else ""
+    records = [r for r in opened if r.kind == kind]
     if not records:
         raise ReviewError(
             f"there is no open feedback on '{entry.name}'.",
@@ -130,7 +106,11 @@ def revise(
             mend=f'pellucid feedback add {entry.ref} --ignore FIELD --because "..."',
         )
     with one_thread():
-        return _revise(store, entry, records, config, source, author, because, reporter)
+        answer = correct_actions if kind == KIND else _revise
+        done = answer(store, entry, records, config, source, author, because, reporter)
+    if len(records) < len(opened):
+        done.notes.append(f"feedback of another kind than '{kind}' stays open: revise again after this one")
+    return done
 
 
 def _revise(
@@ -145,7 +125,7 @@ def _revise(
 ) -> Revised:
     spec = load_spec(store, entry)
     base = load_network(store, entry, what="revise")
-    ground = _ground(store, entry, spec, base, source)
+    ground = find_ground(store, entry, spec, base, source)
     fields = sorted({str(r.payload["field"]) for r in records})
     tasks = [t for t in base.tasks.values() if any(f in t.inputs for f in fields)]
     notes: list[str] = []
@@ -165,74 +145,11 @@ def _revise(
     without = _effects(control, ground, tasks, fields, spec.seed)
     measured = {"effects": _measured(base, corrected, ground, tasks, fields, before, after, without)}
 
-    outputs = {name: outputs_table(corrected, task, _answered(ground, task)) for name, task in corrected.tasks.items()}
-    blobs: dict[str, str] = entry.manifest["blobs"]
-    explained = describe_rows(corrected, _review_rows(ground), ground.background)
-    kept: dict[str, str] = {k: blobs[k] for k in ("touched", "trained") if k in blobs}
-    kept["measured"] = store.blobs.put_json(measured)
-    evidence = store.blobs.get_json(blobs["evidence"])
-    evidence["notes"] = [*evidence["notes"], f"the folds are those of {entry.ref}: what changed since is in the diff"]
-    new = keep_version(store, corrected, spec, outputs, ground.background, explained, evidence, kept)
-    total, count = base.parameter_count(), delta.count()
-    share = {"touched": count, "total": total, "share": count / total, "bytes": 4 * count}
-    manifest = {
-        "format": FORMAT,
-        "kind": "correction",
-        "name": entry.name,
-        "folder": entry.manifest.get("folder"),
-        "blobs": new,
-        "parameters": share,
-        "feedback": [r.id for r in records],
-        "provenance": {
-            **provenance(seed=spec.seed, data_sha=ground.prob.data_sha, spec_sha=spec.sha()),
-            "method": config.method,
-            "delta": delta.manifest(),
-        },
-    }
-    claim = _claim(config, entry, store, before, fields)
-    reason = because or "; ".join(r.because for r in records)
-    candidate = store.propose(
-        entry.name, manifest, parent=entry.ref, kind="correction", author=author, because=reason, claim=claim
-    )
-    store.use_feedback([r.id for r in records], candidate)
-    store.add_trial(entry.name, "correction", {"method": config.method, "seed": spec.seed})
+    proposal = Proposal(config.method, measured, _claim(config, entry, store, before, fields), author, because)
+    candidate = propose_delta(store, entry, corrected, delta, ground, records, proposal)
+    count, total = delta.count(), base.parameter_count()
     notes += [f"{config.method}: {count:,} of {total:,} parameters, {count / total:.1%}", *_room(base, fields, delta)]
     return Revised(candidate, notes, measured)
-
-
-def _ground(store: Store, entry: Entry, spec: Spec, base: NetworkProgram, source: Any) -> Ground:
-    """Training rows are those that the base was trained on; the review rows stay what they were."""
-    prob = problem(spec, source)
-    blobs: dict[str, str] = entry.manifest["blobs"]
-    background = {name: load_rows(store, blobs[f"background/{name}"]) for name in base.tasks}
-    if prob.rows is None:
-        return Ground(prob, background, background, background, 1.0)
-    trained = store.blobs.get_table(blobs["trained"])["key"].to_numpy().astype(str)
-    frozen = np.asarray(store.review_keys(entry.name) or (), dtype=np.str_)
-    train = prob.rows.take(np.isin(prob.rows.keys, trained))
-    review = prob.rows.take(np.isin(prob.rows.keys, frozen))
-    rows_only = [key for key in frozen if "/seed=" not in key]  # held-out episodes of an environment are not rows
-    for what, found, wanted in (("trained on", train, trained), ("reviewed on", review, rows_only)):
-        if len(found) < max(2, MOSTLY * len(wanted)):
-            raise DataError(
-                f"{len(found)} of the {len(wanted)} rows that '{entry.name}' was {what} are in these data.",
-                where=f"revise '{entry.ref}'",
-                mend="give the data of its fit, or fit again first",
-            )
-
-    def states(rows: Rows) -> dict[str, Rows]:
-        return {n: visited(base, t, rows) if trades(t) else rows for n, t in base.tasks.items()}
-
-    block = spec.evidence.block if prob.rows.times is not None else 1
-    return Ground(prob, states(train), states(review), background, float(block))
-
-
-def _review_rows(ground: Ground) -> Rows | None:
-    return None if ground.prob.rows is None else next(iter(ground.review.values()))
-
-
-def _answered(ground: Ground, task: Task) -> Rows | None:
-    return None if ground.prob.rows is None else ground.review[task.name]
 
 
 def _effects(
@@ -274,36 +191,8 @@ def _train(
             Ignore(task, program.network, blocks, target, tuple(fields), IgnoreConfig(resample=resample), seed=seed)
         )
     delta = _delta(program, fields, config, seed)
-    delta.attach(program.network)
-    parameters = delta.parameters()
-    trainer = Trainer(
-        program.network,
-        learners,
-        build_optimiser("adamw", parameters, lr=config.lr, weight_decay=0.0),
-        parameters,
-        parts=[delta],
-    )
-    reporter.stage(stage, config.updates)
-
-    def progress(update: int, metrics: dict[str, dict[str, float]]) -> None:
-        if update % 10 == 0 or update == config.updates:
-            reporter.advance(update, "  ".join(f"{t} {m['loss']:.4g}" for t, m in metrics.items()))
-
-    hooks = Hooks(Schedule("cosine", config.updates, 0.05), None, progress)
-    with interruptible() as hooks.stop:
-        try:
-            trainer.run(LoopConfig(config.updates), hooks)
-        except Interrupted:
-            raise Interrupted(
-                "interrupted; nothing was proposed.", where=f"revise {entry.ref}", mend="run the same command again"
-            ) from None
-    delta.finish()
-    program.network.eval()
-    tasks_by_name = dict(program.tasks)
-    return (
-        NetworkProgram(program.network, program.schema, tasks_by_name, program.encoding, (*program.deltas, delta)),
-        delta,
-    )
+    settings = TrainDelta(config.updates, config.lr, stage, entry.ref)
+    return train_delta(program, delta, learners, settings, reporter), delta
 
 
 def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig, seed: int) -> Delta:
