@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import gymnasium
@@ -82,6 +83,7 @@ def test_an_object_is_left_open_and_can_be_used_again() -> None:
         adapter.step(np.zeros(1, dtype=np.int64))
         adapter.close()
         del adapter
+        gc.collect()
     assert closed == []
     owned = make(lambda: env)
     owned.close()

@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from env_zoo import Walk
 from pellucid.core.errors import SpecError
+from pellucid.envs.states import get_single, set_single
 from pellucid.envs.vectorise import VectorAdapter, make
 from pellucid.runs import statefile
 
@@ -108,6 +109,34 @@ def test_every_classic_control_and_toy_text_environment(env_id: str, tmp_path: P
 def test_with_other_rules(env_id: str, kwargs: dict[str, Any]) -> None:
     limit = {} if env_id == "Blackjack-v1" else {"max_episode_steps": 17}
     assert_resumes(lambda: make(env_id, 3, 3, {**limit, **kwargs}, own_seeds=True))
+
+
+DRAWN = {"lastaction", "taxi_orientation", "last_u", "dealer_top_card_suit", "dealer_top_card_value_str"}
+
+
+def kept(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """Every attribute that could matter: numbers, arrays, hands of cards; pictures apart."""
+    plain = (int, float, bool, type(None), np.generic, np.ndarray, list, tuple)
+    found = {name: value for name, value in vars(env.unwrapped).items() if isinstance(value, plain)}
+    return {name: np.array(value) for name, value in found.items() if name not in DRAWN | {"_np_random_seed"}}
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs"), [*((name, {}) for name in GYMNASIUM), ("Taxi-v4", {"fickle_passenger": True})]
+)
+def test_no_attribute_is_forgotten(env_id: str, kwargs: dict[str, Any]) -> None:
+    """Also of an attribute that a later version of Gymnasium adds."""
+    one, other = (gymnasium.make(env_id, **kwargs) for _ in range(2))
+    for seed in range(6):  # a passenger is fickle in some episodes only
+        one.reset(seed=seed)
+        one.action_space.seed(seed)
+        one.step(one.action_space.sample())
+        other.reset(seed=99)
+        set_single(other, get_single(one))
+        mine, theirs = kept(one), kept(other)
+        assert mine.keys() == theirs.keys()
+        assert [name for name in mine if not np.array_equal(mine[name], theirs[name])] == []
+        assert one.unwrapped.np_random.bit_generator.state == other.unwrapped.np_random.bit_generator.state
 
 
 def test_through_wrappers_that_keep_nothing() -> None:
