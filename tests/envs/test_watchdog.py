@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,19 @@ def test_a_slow_one_within_its_time_is_left_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Walk, "look", lambda self: (time.sleep(0.3), np.zeros(2, np.float32))[1])
     for _ in range(3):  # more than the time in all, but no call takes longer
         adapter.step(ONE)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_of_a_batch_has_the_time_to_itself(workers: int) -> None:
+    class Slow(Walk):
+        def look(self) -> Any:
+            time.sleep(0.2)
+            return super().look()
+
+    adapter = make(Slow, 6, 5, stepping=Stepping(workers, 0.6))
+    adapter.reset()  # 1.2 s in all
+    adapter.step(np.zeros(6, dtype=np.int64))
+    adapter.close()
 
 
 @pytest.mark.parametrize("why", ["another thread", "somebody else's alarm"])

@@ -207,6 +207,17 @@ def test_environments_of_different_kinds_are_no_batch() -> None:
         make(one, 2, stepping=Stepping(2))
 
 
+def test_ctrl_c_is_the_parents_business() -> None:
+    """A terminal sends it to every process; the update under way still has to be finished."""
+    adapter = make(Walk, 2, stepping=Stepping(2))
+    adapter.reset()
+    for pid in pids_of(adapter):
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.05)
+    adapter.step(np.zeros(2, dtype=np.int64))
+    adapter.close()
+
+
 def test_a_forgotten_batch_ends_its_processes() -> None:
     adapter = make(Walk, 2, stepping=Stepping(2))
     pids = pids_of(adapter)

@@ -178,7 +178,7 @@ class Recipe:
             return _of_size(source, count)
         if isinstance(source, gymnasium.Env):
             if count == 1:
-                return Singles([source], owned=False)
+                return Singles([source])
             raise SpecError(
                 f"one environment cannot be {count}.",
                 where="envs.make(num_envs=...)",

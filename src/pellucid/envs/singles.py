@@ -131,15 +131,14 @@ class Singles(VectorEnv[Any, Any, Any]):
 
     Args:
         envs: of one and the same kind.
-        owned: they are closed with the batch.
     Raises:
         SpecError: their spaces differ.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012  # as Gymnasium declares it
 
-    def __init__(self, envs: Sequence[gymnasium.Env[Any, Any]], owned: bool = True) -> None:
-        self.envs, self.num_envs, self.owned = list(envs), len(envs), owned
+    def __init__(self, envs: Sequence[gymnasium.Env[Any, Any]]) -> None:
+        self.envs, self.num_envs = list(envs), len(envs)
         first = self.envs[0]
         self.single_observation_space, self.single_action_space = first.observation_space, first.action_space
         self.fields: tuple[Field, ...] = getattr(first.unwrapped, "fields", ())
@@ -218,8 +217,8 @@ class Singles(VectorEnv[Any, Any, Any]):
         return tuple(env.render() for env in self.envs)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close every environment that nobody else holds."""
-        for env in self.envs if self.owned else ():
+        """Close every environment."""
+        for env in self.envs:
             env.close()
 
     def _beat(self, i: int) -> None:

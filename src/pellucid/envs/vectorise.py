@@ -96,7 +96,7 @@ class VectorAdapter:
         self._owned = owned
         first = np.asarray(getattr(self.action_space, "start", 0))
         self._first = first if first.any() else None  # of choices that the environment does not count from 0
-        self._watch = None if isinstance(env, Workers) else Watch(self.env_id, timeout_s)
+        self._watch = None if isinstance(env, Workers) else Watch(self.env_id, timeout_s, getattr(env, "beat", None))
 
     def reset(self) -> Obs:
         """Start every episode anew from the seed."""

@@ -16,6 +16,9 @@ import time
 import weakref
 from types import FrameType
 
+import numpy as np
+import numpy.typing as npt
+
 GRACE_S = 2.0  # between the interruption and saying that it did not help
 
 
@@ -29,10 +32,13 @@ class Watch:
     Args:
         name: of the environment, for the report.
         timeout_s: seconds that one call may take.
+        beat: its first number grows with every call of a single environment, where there are such: then each has
+            the time to itself.
     """
 
-    def __init__(self, name: str, timeout_s: float) -> None:
-        self.name, self.timeout_s = name, timeout_s
+    def __init__(self, name: str, timeout_s: float, beat: npt.NDArray[np.int64] | None = None) -> None:
+        self.name, self.timeout_s, self.beat = name, timeout_s, beat
+        self._calls, self._moved = -1, 0.0  # calls of single environments, and when a new one was first seen
         self.since: float | None = None  # time.monotonic() at the start of the call that is running
         self.thread = 0  # that makes the call
         self.told: float | None = None  # `since` of the call that was reported
@@ -42,8 +48,12 @@ class Watch:
     @property
     def overdue_s(self) -> float:
         """How much longer the running call takes than it may; negative when it does not."""
-        since = self.since
-        return -1.0 if since is None else time.monotonic() - since - self.timeout_s
+        since, now = self.since, time.monotonic()
+        if since is None:
+            return -1.0
+        if self.beat is not None and int(self.beat[0]) != self._calls:
+            self._calls, self._moved = int(self.beat[0]), now
+        return now - max(since, self._moved) - self.timeout_s
 
 
 _watches: weakref.WeakSet[Watch] = weakref.WeakSet()
