@@ -30,7 +30,7 @@ SMALL = (
     "explain.evaluations=8",
     "explain.background=8",
 )
-SPEC = env_spec("CartPole-v1", name="tiny", overrides=SMALL)
+SPEC = env_spec("CartPole-v1", name="tiny", algorithm="ppo", overrides=SMALL)
 build = partial(assemble, problem(SPEC), None, seed=3)
 
 

@@ -88,14 +88,14 @@ def test_everything_that_sb3_logs_is_logged_under_the_same_tags(algorithm: str, 
 
 
 def test_a_continuous_ppo_logs_its_deviation(tmp_path: Path) -> None:
-    spec = env_spec("Pendulum-v1", overrides=(*SMALL, *PPO, "train.lr=1e-9"))
+    spec = env_spec("Pendulum-v1", algorithm="ppo", overrides=(*SMALL, *PPO, "train.lr=1e-9"))
     train(spec, tmp_path)
     deviation = [float(row["train/std"]) for row in rows(tmp_path) if row["train/std"]]
     assert deviation == pytest.approx([1.0] * len(deviation), abs=0.05)  # it starts at log_std = 0
 
 
 def test_rows_are_what_happened(tmp_path: Path) -> None:
-    spec = env_spec("CartPole-v1", overrides=(*SMALL, *PPO))
+    spec = env_spec("CartPole-v1", algorithm="ppo", overrides=(*SMALL, *PPO))
     program, _ = train(spec, tmp_path)
     found = rows(tmp_path)
     assert [int(row["train/n_updates"]) for row in found] == [0, 16, 32, 40]
@@ -126,7 +126,7 @@ class Breaks:
 
 def test_a_resumed_log_is_that_of_an_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "CHECKPOINT_PAUSE_S", 0.0)
-    spec = env_spec("CartPole-v1", overrides=(*SMALL, *PPO, "train.checkpoint_every=15"))
+    spec = env_spec("CartPole-v1", algorithm="ppo", overrides=(*SMALL, *PPO, "train.checkpoint_every=15"))
     train(spec, tmp_path / "whole")
     with pytest.raises(TrainingFault):
         train(spec, tmp_path, callbacks=(Breaks(),))
@@ -149,7 +149,7 @@ def test_without_tensorboard_the_csv_is_written_and_the_mend_told(
 
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else there(name))
-    _, notes = train(env_spec("CartPole-v1", overrides=(*SMALL, *PPO)), tmp_path)
+    _, notes = train(env_spec("CartPole-v1", algorithm="ppo", overrides=(*SMALL, *PPO)), tmp_path)
     assert "pip install 'pellucid[track]'" in notes[0]
     assert len(rows(tmp_path)) == 4
     assert not list(tmp_path.rglob("events*"))
