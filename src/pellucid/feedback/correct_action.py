@@ -1,7 +1,9 @@
 """Correct actions: what a person's "there you should have done that" becomes (the correction of DAgger, as a delta).
 
-The shown action of every shown state is learned by the loss of imitation; in the other states that the policy visits
-its outputs are anchored to what the base says, each in units of its own spread. The base's normaliser stays as it is.
+The shown action of every shown state is learned by the loss of imitation. In other states that the base visits, its own
+action is learned by the same loss, with less weight, and its value is kept: so the few do not outweigh what was right.
+(Anchoring the outputs themselves was tried: a policy that is unsure everywhere then cannot become sure anywhere.) The
+base's normaliser stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.nn.network import Network
-from pellucid.nn.outputs import trained_space
+from pellucid.nn.outputs import choices, trained_space
+from pellucid.rl.distributions import act
 from pellucid.rl.imitation import action_scores, imitation_loss
 from pellucid.train.learner import Loss, State
 
@@ -29,12 +32,12 @@ class CorrectActionConfig:
 
     Args:
         show: False gives the control: the same delta and budget without the shown actions.
-        anchor: weight of keeping the base's outputs in the states that it visits, against the shown actions.
+        anchor: weight of the base's own actions and value in the states that it visits, against the shown actions.
         batch: shown states, and as many others, per update.
     """
 
     show: bool = True
-    anchor: float = 0.02
+    anchor: float = 0.1
     batch: int = 128
 
 
@@ -42,7 +45,8 @@ class CorrectActionBatch(NamedTuple):
     shown: Blocks  # n rows
     action: Tensor  # (n,) or (n, k)
     others: Blocks  # m rows
-    anchor: Tensor  # (m, outputs) in the training space
+    kept: Tensor  # (m,) or (m, k): what the base does there
+    value: Tensor  # (m, 1): what the base thinks they are worth, in the training space
 
 
 class CorrectAction:
@@ -75,14 +79,15 @@ class CorrectAction:
         self._shown, self._action = {name: shown[name] for name in task.inputs}, action
         self._others = {name: others[name] for name in task.inputs}
         with torch.no_grad():
-            self._anchor = trained_space(task, network, self._others)
-        sd = self._anchor.std(0, unbiased=False)
-        self._scale = torch.where(sd > 1e-6, sd, torch.ones_like(sd))
+            scores = action_scores(task, network, self._others)
+            self._kept = scores if task.options["space"] == "box" else act({"policy": scores}, None, choices(task))
+            self._value = trained_space(task, network, self._others)[:, -1:]
+        self._scale = self._value.std(unbiased=False).clamp(min=1e-6)
         self._drawn = 0
 
     def next_batch(self, network: nn.Module) -> CorrectActionBatch:
         draw = stream(self.seed, f"correct-action/{self.task.name}", self._drawn)
-        n, m = len(self._action), len(self._anchor)
+        n, m = len(self._action), len(self._kept)
         some, rest = (
             torch.from_numpy(draw.choice(size, size=min(self.config.batch, size), replace=False)) for size in (n, m)
         )
@@ -91,12 +96,15 @@ class CorrectAction:
             {name: block[some] for name, block in self._shown.items()},
             self._action[some],
             {name: block[rest] for name, block in self._others.items()},
-            self._anchor[rest],
+            self._kept[rest],
+            self._value[rest],
         )
 
     def loss(self, network: nn.Module, batch: CorrectActionBatch) -> Loss:
-        z = trained_space(self.task, network, batch.others)
-        kept = ((z - batch.anchor) / self._scale).square().mean()
+        scores = action_scores(self.task, network, batch.others)
+        value = trained_space(self.task, network, batch.others)[:, -1:]
+        kept = imitation_loss(self.task, scores, batch.kept).mean()
+        kept = kept + ((value - batch.value) / self._scale).square().mean()
         if not self.config.show:
             return Loss(kept, {"anchor": kept.detach()})
         said = imitation_loss(self.task, action_scores(self.task, network, batch.shown), batch.action).mean()
