@@ -28,8 +28,8 @@ from cells import DRIFT, ROOT, Clock, Gauge, cell, machine, spread, versions
 OUT = ROOT / "bench" / "results" / "rl_speed_off_policy.json"
 WIDTH, ROWS, MEMORY = 256, 20_000, 100_000
 ENVS = {"sac": "Pendulum-v1", "dqn": "CartPole-v1"}
-BATCH, CHUNK, CHUNKS = {"sac": 256, "dqn": 64}, {"sac": 50, "dqn": 250}, 8
-STEPS = {"sac": 2_000, "dqn": 10_000}
+BATCH, CHUNK, CHUNKS = {"sac": 256, "dqn": 64}, {"sac": 50, "dqn": 250}, 4
+STEPS = {"sac": 1_000, "dqn": 5_000}
 BARS = {"sac": 1.3, "dqn": 1.15}
 TARGET_EVERY = 250  # DQN's updates between copies of the target
 

@@ -82,15 +82,20 @@ def test_targets_in_closed_form(double: bool, duelling: bool, activation: str) -
     np.testing.assert_allclose(batch.target.numpy(), want[learner._index], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("huber", [1.0, 2.5, None])
 @pytest.mark.parametrize("duelling", [False, True])
-def test_gradient_by_hand_equals_autograd(duelling: bool) -> None:
-    network, learner = network_and_learner(duelling=duelling, activation="tanh", env="Acrobot-v1")
+def test_gradient_by_hand_equals_autograd(duelling: bool, huber: float | None) -> None:
+    network, learner = network_and_learner(duelling=duelling, huber=huber, activation="tanh", env="Acrobot-v1")
     shake(network)
     batch = learner.next_batch(network)
-    batch = batch._replace(weight=torch.rand(16) + 0.1, target=3.0 * torch.randn(16))
+    g = torch.Generator().manual_seed(1)
+    q = action_values(network(batch.blocks, "act")).detach()[torch.arange(16), batch.action]
+    batch = batch._replace(
+        weight=torch.rand(16, generator=g) + 0.1, target=q + 1.5 * (huber or 1.0) * torch.randn(16, generator=g)
+    )
     found, loss = learner.gradients(network, batch), learner.loss(network, batch)
     error = learner._error
-    assert 0.1 < (np.abs(error) > 1.0).mean() < 0.9, "both branches of Huber's loss must be exercised"
+    assert 0.1 < (np.abs(error) > (huber or 1.0)).mean() < 0.9, "both branches of Huber's loss must be exercised"
     assert found.value == pytest.approx(float(loss.value.detach()), rel=1e-5)
     wanted = torch.autograd.grad(loss.value, found.parameters)
     for mine, theirs in zip(found.gradients, wanted, strict=True):
@@ -98,13 +103,67 @@ def test_gradient_by_hand_equals_autograd(duelling: bool) -> None:
         np.testing.assert_allclose(mine.numpy() / scale, theirs.numpy() / scale, atol=5e-6)
 
 
-def test_a_weighted_loss_is_the_weighted_mean() -> None:
-    network, learner = network_and_learner()
+@pytest.mark.parametrize("huber", [1.0, None])
+def test_a_weighted_loss_is_the_weighted_mean(huber: float | None) -> None:
+    network, learner = network_and_learner(huber=huber)
     batch = learner.next_batch(network)
     weight = torch.linspace(0.1, 1.0, 16)
     q = action_values(network(batch.blocks, "act"))[torch.arange(16), batch.action]
-    want = (weight * smooth_l1_loss(q, batch.target, reduction="none")).mean()
-    torch.testing.assert_close(learner.loss(network, batch._replace(weight=weight)).value, want)
+    squared = 0.5 * (q - batch.target).square()
+    each = squared if huber is None else smooth_l1_loss(q, batch.target, reduction="none")
+    torch.testing.assert_close(learner.loss(network, batch._replace(weight=weight)).value, (weight * each).mean())
+
+
+def test_importance_weights_reach_the_loss_and_their_exponent_rises_to_one() -> None:
+    """w = (N P)^-β / max, β from 0.4 to 1 over 10 updates, with the priorities of a hand-made memory."""
+    network, learner = network_and_learner(priority={"exponent": 0.6, "correction": 0.4, "updates": 10})
+    rows = transitions(40, 4)
+    fill(learner, np.zeros(40, dtype=np.int64), rows)
+    size = np.linspace(0.1, 4.0, 40)
+    for updates, beta in ((0, 0.4), (5, 0.7), (10, 1.0), (30, 1.0)):
+        learner.collector.memory.reprioritise(np.arange(40), size)
+        learner._updates = updates
+        batch = learner.next_batch(network)
+        chance = (size + 1e-6) ** 0.6 / ((size + 1e-6) ** 0.6).sum()
+        weight = ((40 * chance) ** -beta)[learner._index]
+        np.testing.assert_allclose(batch.weight.numpy(), weight / weight.max(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])  # by hand, by autograd
+def test_n_step_double_duelling_targets_in_closed_form(activation: str) -> None:
+    """All options at once: R over up to three steps, then γ^k Q'(s_k, argmax Q)."""
+    network, learner = network_and_learner(
+        double=True, duelling=True, replay={"size": 60, "warmup": 40, "n_step": 3}, activation=activation, discount=0.9
+    )
+    rows = transitions(40, 4)
+    memory, envs = learner.collector.memory, learner.env.num_envs
+    for i in range(0, 40, envs):  # four environments side by side, ten steps each, ends where `terminated`
+        part = slice(i, i + envs)
+        no, yes = np.zeros(envs, dtype=bool), np.ones(envs, dtype=bool)
+        args = (rows[k][part] for k in ("reward", "following_obs", "terminated"))
+        memory.add(rows["obs"][part], np.zeros(envs, dtype=np.int64), *args, no, yes)
+    learner.collector._due = 10**6
+    shake(network, 1.0)
+    learner.target = {name: p.detach().clone() for name, p in network.named_parameters()}
+    following = learner.collector.split(rows["following_obs"])
+    with torch.no_grad():
+        frozen = action_values(network(following, "act")).numpy()
+        shake(network, 1.0, seed=5)
+        online = action_values(network(following, "act")).numpy()
+    batch = learner.next_batch(network)
+    ended = 0
+    for row, target in zip(learner._index, batch.target.numpy(), strict=True):
+        want, factor, at = 0.0, 1.0, row
+        for k in range(3):
+            at = row + k * envs
+            want += factor * rows["reward"][at]
+            factor *= 0.9
+            if rows["terminated"][at] or at + envs >= 40:
+                break
+        ended += bool(rows["terminated"][at])
+        want += 0.0 if rows["terminated"][at] else factor * frozen[at, online[at].argmax()]
+        assert target == pytest.approx(want, rel=1e-4, abs=1e-5)
+    assert 0 < ended < 16
 
 
 @pytest.mark.parametrize(("rate", "every"), [(1.0, 3), (0.25, 2)])
