@@ -135,7 +135,7 @@ CASES = {
             "'CartPole-v1' observes cart_position",
             "which the data beside it do not have",
         ),
-        case("fit --env Blackjack-v1", "observations of the space Tuple have no fields"),
+        case("fit --env given:Walk", "the environment 'Walk' was given as an object"),
         case("fit pole.yaml --data bank.csv", "'pole' learns from an environment and reads no rows"),
         case("fit --env CartPole-v1 --data bank.csv", "an environment needs no data"),
         case("fit --env CartPole-v1 --target paid", "an environment needs no target"),

@@ -26,7 +26,8 @@ def test_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_env(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "env", "CartPole-v1"]) == 0
     out = capsys.readouterr().out
-    assert out == "CartPole-v1: obeys the conventions.\nNext: pellucid fit --env CartPole-v1\n"
+    assert out.endswith("CartPole-v1: obeys the conventions.\nNext: pellucid fit --env CartPole-v1\n")
+    assert "autoreset    NEXT_STEP" in out
     assert main(["check", "env", "CartPool-v1"]) == 2
     assert "CartPole" in capsys.readouterr().err
 
