@@ -84,7 +84,7 @@ def test_where_it_cannot_be_interrupted_it_is_told(
 
 def test_an_alarm_that_is_not_ours_ends_a_process_as_it_always_did() -> None:
     code = (
-        "import os, signal\nfrom pellucid.envs.vectorise import make\nmake('CartPole-v1')\n"
+        "import os, signal\nfrom pellucid.envs.vectorise import make\nmake('CartPole-v1').reset()\n"
         "os.kill(os.getpid(), signal.SIGALRM)\nprint('still there')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from env_zoo import Rich, Walk
 from pellucid.core.errors import EnvironmentFault, SpecError
@@ -81,6 +82,29 @@ def test_the_same_as_in_this_process_bit_for_bit(name: str) -> None:
         assert_same(here, story(there))
         there.close()
         assert gone(pids_of(there))
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_a_batch_that_was_given_goes_into_a_worker_whole(mode: AutoresetMode) -> None:
+    def batch() -> SyncVectorEnv:
+        return SyncVectorEnv([lambda: Rich(length=4), lambda: Rich(length=6)], autoreset_mode=mode)
+
+    here = story(make(batch(), 2, 3))
+    there = make(batch(), 2, 3, stepping=Stepping(2))
+    assert there.mode is mode
+    assert len(pids_of(there)) == 1
+    assert_same(here, story(there))
+    there.close()
+
+
+@pytest.mark.parametrize("env_id", ["Acrobot-v1", "Taxi-v4", "Blackjack-v1", "MountainCarContinuous-v0"])
+def test_our_batch_is_that_of_gymnasium(env_id: str) -> None:
+    kwargs = {} if env_id == "Blackjack-v1" else SHORT
+    makers = [lambda: gymnasium.make(env_id, **kwargs)] * N
+    theirs = VectorAdapter(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP), env_id, 3)
+    ours = make(env_id, N, 3, kwargs)
+    assert type(ours.env) is not type(theirs.env)
+    assert_same(story(theirs), story(ours))
 
 
 def test_more_workers_than_environments_are_not_started() -> None:

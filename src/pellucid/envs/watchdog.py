@@ -58,6 +58,7 @@ class Watch:
 
 _watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 _lock = threading.Lock()
+_sent = threading.Event()  # the next alarm is ours
 _looking: threading.Thread | None = None
 
 
@@ -86,6 +87,7 @@ def _look() -> None:
 def _end(watch: Watch, late_s: float) -> None:
     main = threading.main_thread().ident
     if watch.thread == main and _ready():
+        _sent.set()
         signal.pthread_kill(main, signal.SIGALRM)
         if late_s < GRACE_S:
             return
@@ -107,10 +109,10 @@ def _ready() -> bool:
 
 def _interrupt(number: int, _: FrameType | None) -> None:
     """In the main thread: end the call that is overdue. Any other alarm does what it did before."""
-    me = threading.get_ident()
-    watches = [watch for watch in list(_watches) if watch.thread == me]
-    if any(watch.overdue_s > 0 for watch in watches):
-        raise Hung
-    if not watches:
+    if not _sent.is_set():
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+    _sent.clear()
+    me = threading.get_ident()
+    if any(watch.overdue_s > 0 for watch in list(_watches) if watch.thread == me):  # it may have returned just now
+        raise Hung
