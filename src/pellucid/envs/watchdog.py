@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 GRACE_S = 2.0  # between the interruption and saying that it did not help
+OURS_S = 10.0  # an alarm that comes so soon after one of ours is ours; they are repeated every second
 
 
 class Hung(BaseException):
@@ -58,7 +59,7 @@ class Watch:
 
 _watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 _lock = threading.Lock()
-_sent = threading.Event()  # the next alarm is ours
+_sent = float("-inf")  # when the last alarm of ours was sent
 _looking: threading.Thread | None = None
 
 
@@ -85,9 +86,10 @@ def _look() -> None:
 
 
 def _end(watch: Watch, late_s: float) -> None:
+    global _sent
     main = threading.main_thread().ident
     if watch.thread == main and _ready():
-        _sent.set()
+        _sent = time.monotonic()
         signal.pthread_kill(main, signal.SIGALRM)
         if late_s < GRACE_S:
             return
@@ -109,10 +111,9 @@ def _ready() -> bool:
 
 def _interrupt(number: int, _: FrameType | None) -> None:
     """In the main thread: end the call that is overdue. Any other alarm does what it did before."""
-    if not _sent.is_set():
+    if time.monotonic() - _sent > OURS_S:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-    _sent.clear()
     me = threading.get_ident()
     if any(watch.overdue_s > 0 for watch in list(_watches) if watch.thread == me):  # it may have returned just now
         raise Hung
