@@ -38,6 +38,7 @@ from pellucid.runs.progress import Reporter, Silent
 from pellucid.runs.reviewing import accept
 from pellucid.runs.revise import ReviseConfig
 from pellucid.runs.revise import revise as revise_version
+from pellucid.runs.shown_actions import shown_payload
 from pellucid.spec.loader import load_spec as read_spec
 from pellucid.spec.model import GIVEN, IN_MEMORY, ControlTask, Spec
 from pellucid.spec.presets import env_spec, table_spec
@@ -185,6 +186,21 @@ class Feedback:
         )
 
     ignore = forbid
+
+    def correct_action(
+        self, shown: pd.DataFrame | str | Path, *, because: str, task: str | None = None, author: str | None = None
+    ) -> int:
+        """In these states this should be done. Becomes a delta at the next `revise`. Returns the record's number.
+
+        Args:
+            shown: a table or a file: a column for each observed value, and `action`.
+            task: whose actions; may be left out when the program has one policy.
+        """
+        handle = self._handle
+        payload = shown_payload(handle.store, handle.entry, shown, task)
+        return handle.store.add_feedback(
+            handle.name, handle.ref, "correct-action", payload, author=author, because=because
+        )
 
     def __iter__(self) -> Any:
         return iter(self._handle.store.feedback(self._handle.name))

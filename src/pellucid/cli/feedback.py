@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pellucid.runs.said import about
+
     store = open_store(args)
     if args.action == "list":
         records = store.feedback(store.resolve(args.name).name)
@@ -63,13 +65,6 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"feedback #{number} on {entry.ref}: {about(kind, payload)}. {then(args, f'revise {entry.ref}')}")
     return 0
-
-
-def about(kind: str, payload: dict[str, Any]) -> str:
-    """What a record says: `ignore volume`, `correct-action of policy in 50 states`."""
-    if kind == "ignore":
-        return f"ignore {payload['field']}"
-    return f"{kind} of {payload['task']} in {len(payload['shown']):,} states"
 
 
 def _ignored(store: Store, entry: Entry, field: str) -> tuple[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
 from pellucid.runs.artefact import FORMAT, load_rows, provenance
-from pellucid.runs.fit import describe_rows, keep_version
+from pellucid.runs.keeping import describe_rows, keep_version
 from pellucid.runs.outputs import outputs_table
 from pellucid.runs.policies import trades, visited
 from pellucid.runs.progress import Reporter, interruptible

@@ -13,6 +13,7 @@ from pellucid.runs.explaining import explain
 from pellucid.runs.film import film
 from pellucid.runs.history import history
 from pellucid.runs.progress import Reporter
+from pellucid.runs.said import about
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
@@ -64,7 +65,7 @@ def report(
             "corrections": [
                 {
                     "kind": record.kind,
-                    "target": str(record.payload.get("field", "")),
+                    "target": str(record.payload.get("field") or about(record.kind, record.payload)),
                     "scope": "all rows",
                     "who": record.author,
                     "when": record.created,
