@@ -249,6 +249,9 @@ def test_batches_that_change_shape_or_type(obs: Any, reward: Any, match: str) ->
     silent.metadata = {}
     with pytest.raises(SpecError, match="does not say how it resets"):
         VectorAdapter(silent)
+    jax = type("FunctionalJaxVectorEnv", (Misshapen,), {})(np.zeros((2, 2)), np.zeros(2))
+    jax.metadata = {}  # as phys2d/Pendulum-v0 comes, which resets at the next step all the same
+    assert VectorAdapter(jax).mode is AutoresetMode.NEXT_STEP
 
 
 def test_observations_become_named_fields() -> None:

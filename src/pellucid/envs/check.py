@@ -177,6 +177,8 @@ def _behaviour(adapter: VectorAdapter, steps: int, report: Report) -> bool:
                 step = adapter.step(sample(adapter))
                 made += adapter.num_envs
                 seen.append(step)
+                if len(seen) == 1:  # it may have compiled something
+                    start = time.perf_counter()
             spent += time.perf_counter() - start
         except EnvironmentFault as error:
             faults.setdefault(error.what, error)

@@ -34,6 +34,9 @@ State = dict[str, Any]
 Bools = npt.NDArray[np.bool_]
 
 
+JAX = "FunctionalJaxVectorEnv"  # Gymnasium's, for phys2d: it resets at the next step, whatever its metadata forget
+
+
 class Step(NamedTuple):
     """What one step gave, n rows.
 
@@ -317,6 +320,8 @@ def _mode(env: VectorEnv[Any, Any, Any], env_id: str) -> AutoresetMode:
     mode = env.metadata.get("autoreset_mode")
     if isinstance(env.unwrapped, SyncVectorEnv):
         mode = env.unwrapped.autoreset_mode
+    if mode is None and any(kind.__name__ == JAX for kind in type(env.unwrapped).__mro__):
+        mode = AutoresetMode.NEXT_STEP
     try:
         return mode if isinstance(mode, AutoresetMode) else AutoresetMode(mode)
     except ValueError:
