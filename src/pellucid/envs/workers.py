@@ -210,9 +210,9 @@ class Workers(VectorEnv[Any, Any, Any]):
                         + (f" (to {command})" if command not in ("step", "reset") else ""),
                         "repair the environment, or raise env_timeout if it is only slow",
                     )
-        for answer in answers.values():
-            if isinstance(answer, BaseException):
-                raise answer
+        for i in who:  # when several fail at once, the first of them is told, whichever answered first
+            if isinstance(answers[i], BaseException):
+                raise answers[i]
         return [answers[i] for i in who]
 
     def _answer(self, i: int, pipe: Connection) -> Any:
