@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from torch import nn
 from torch.nn.functional import conv2d
 
 import pellucid
 import small_worlds  # noqa: F401 - registers Catch
 from pellucid.assemble import assemble, problem
+from pellucid.core.errors import SpecError
 from pellucid.nn.conv import ImageEncoder, side_after, stack_for
 from pellucid.nn.network import Network, safe
 from pellucid.nn.plain import plain_view
@@ -99,6 +103,22 @@ def test_learners_take_the_general_path(algorithm: str, kind: type) -> None:
     assembly.trainer.run(assembly.config)
     moved = {name for name, p in assembly.program.network.named_parameters() if not torch.equal(p, before[name])}
     assert moved == set(before)
+
+
+class Painter(gymnasium.Env[Any, Any]):
+    """Sees an image, acts by a number."""
+
+    observation_space = spaces.Box(0, 255, (9, 9), np.uint8)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+
+def test_sac_says_that_it_cannot_see() -> None:
+    if "Painter-v0" not in gymnasium.registry:
+        gymnasium.register("Painter-v0", Painter)
+    task = {"kind": "control", "env": "Painter-v0", "algorithm": "sac"}
+    spec = spec_from({"name": "c", "tasks": {"act": task}, "network": {"width": 8}}, where="test")
+    with pytest.raises(SpecError, match="sac cannot look at the images of 'Painter-v0'"):
+        assemble(problem(spec), None, seed=0)
 
 
 def test_a_program_that_sees_is_kept_explained_and_compared(tmp_path: Path) -> None:

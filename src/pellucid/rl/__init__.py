@@ -89,6 +89,12 @@ def _sac(spec: ControlTask, task: Task, env: VectorAdapter, encode: Encode, seed
         raise _unsuitable("sac", env, *_other(task))
     if not all(math.isfinite(x) for x in (*task.options["low"], *task.options["high"])):
         raise _unsuitable("sac", env, "unbounded", "ppo")
+    if any(field.kind == "image" for field in env.fields):
+        raise SpecError(
+            f"sac cannot look at the images of '{env.env_id}': its critics read numbers.",
+            where="algorithm",
+            mend="use algorithm: ppo",
+        )
     config = SACConfig(
         Pace(s.replay.warmup, s.steps, s.updates),
         memory=s.replay.size,
