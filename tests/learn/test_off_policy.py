@@ -15,6 +15,7 @@ from pellucid.rl.tabular.policy_iteration import policy_value
 from pellucid.rl.tabular.value_iteration import value_iteration
 from pellucid.runs.policies import greedy, rollout
 from pellucid.spec.loader import spec_from
+from pellucid.spec.presets import env_spec
 from pellucid.train.loop import Hooks
 
 pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
@@ -63,7 +64,16 @@ def test_dqn_finds_the_values_of_the_frozen_lake(options: dict[str, Any]) -> Non
     assert policy_value(mdp, q.argmax(1), 0.9)[0] == pytest.approx(best.V[0])
 
 
-@pytest.mark.slow
+def test_dqn_balances_the_pole_and_stays_there() -> None:
+    """With the settings that are taken by name; a tuning seed."""
+    torch.set_num_threads(1)
+    assembly = assemble(problem(env_spec("CartPole-v1", algorithm="dqn")), None, seed=101)
+    assembly.trainer.run(assembly.config, Hooks(schedule=assembly.schedule))
+    program = assembly.finish()
+    returns = rollout("CartPole-v1", greedy(program, program.task("policy")), range(10**6, 10**6 + 100)).returns
+    assert returns.mean() >= 475.0
+
+
 def test_sac_swings_up_the_pendulum() -> None:
     train = {"updates": 8000, "lr": 5e-4, "clip": None}
     assert score(learned("Pendulum-v1", "sac", PENDULUM, 64, 2, seed=100, **train), "Pendulum-v1") >= -180.0

@@ -46,6 +46,22 @@ TUNED: dict[str, dict[str, Settings]] = {
             SMALL,
             {"updates": 3000, "lr": 3e-3, **LINEAR},
         ),
+        # Long returns of a behaviour that keeps exploring, squared errors, a memory of the recent past: see
+        # docs/reference/dqn.md for what each does against the instability.
+        "dqn": Settings(
+            {
+                "num_envs": 32,
+                "steps": 8,
+                "updates": 16,
+                "batch": 128,
+                "huber": None,
+                "replay": {"n_step": 20, "size": 50_000},
+                "explore": {"steps": 20_000, "end": 0.1},
+                "target": {"every": 1, "rate": 0.01},
+            },
+            {"width": 64, "depth": 2, "activation": "relu"},
+            {"updates": 12_000, "optimiser": "adam", "lr": 1e-3, **LINEAR, "clip": 10.0},
+        ),
     },
     "Acrobot-v1": {
         "ppo": Settings(
