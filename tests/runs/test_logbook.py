@@ -69,6 +69,7 @@ def of_sb3(algorithm: str, env: str, folder: Path, steps: int, **settings: Any) 
 
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ppo": ("PPO", "CartPole-v1", {"steps": 128, "n_steps": 64, "n_epochs": 1}),
+    "a2c": ("A2C", "CartPole-v1", {"steps": 200}),
     "dqn": ("DQN", "CartPole-v1", {"steps": 120, "learning_starts": 20}),
     "sac": ("SAC", "Pendulum-v1", {"steps": 420, "learning_starts": 395}),
 }
@@ -78,7 +79,8 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 def test_everything_that_sb3_logs_is_logged_under_the_same_tags(algorithm: str, tmp_path: Path) -> None:
     theirs, env, settings = CASES[algorithm]
     tags, columns = of_sb3(theirs, env, tmp_path / "sb3", **settings)
-    extra = PPO if algorithm == "ppo" else tuple(line.format(algorithm) for line in OFF_POLICY)
+    off_policy = tuple(line.format(algorithm) for line in OFF_POLICY)
+    extra = {"ppo": PPO, "a2c": ("tasks.policy.a2c.num_envs=4",)}.get(algorithm, off_policy)
     train(env_spec(env, algorithm=algorithm, overrides=(*SMALL, *extra)), tmp_path)
     ours = set(events(tmp_path / "log").Tags()["scalars"])
     assert len(tags) >= 6
@@ -150,7 +152,7 @@ def test_without_tensorboard_the_csv_is_written_and_the_mend_told(
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tensorboard" else there(name))
     _, notes = train(env_spec("CartPole-v1", algorithm="ppo", overrides=(*SMALL, *PPO)), tmp_path)
-    assert "pip install 'pellucid[track]'" in notes[0]
+    assert "pip install 'pellucid[track]'" in notes[1]
     assert len(rows(tmp_path)) == 4
     assert not list(tmp_path.rglob("events*"))
 

@@ -75,7 +75,9 @@ class Run:
         if log is not None:
             self.logbook = Logbook(log, folder.name, folder / "log.json", resume=resume)
             missing = tensorboard_missing()
-            reporter.note(f"log: {self.logbook.folder}" if missing is None else str(missing))
+            reporter.note(f"log: {self.logbook.folder}")
+            if missing is not None:
+                reporter.note(str(missing))
         self.callbacks = Callbacks([*([self.logbook] if self.logbook else []), *callbacks])
 
     def train(self, stage: str, build: Callable[[], Assembly]) -> tuple[NetworkProgram, dict[str, Any]]:
