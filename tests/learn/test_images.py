@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import small_worlds  # noqa: F401 - registers Catch
 
+import small_worlds  # noqa: F401 - registers Catch
 from pellucid.assemble import assemble, problem
 from pellucid.nn.conv import ImageEncoder
 from pellucid.runs.outputs import HELD_OUT
