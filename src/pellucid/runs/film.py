@@ -152,8 +152,8 @@ def strip(frames: list[Image.Image]) -> bytes:
     from PIL import Image
 
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, STILLS).astype(int))]
-    width, height, gap = chosen[0].width, chosen[0].height, 6
-    sheet = Image.new("RGB", (len(chosen) * (width + gap) - gap, height), "white")
+    width, height, gap = chosen[0].width, chosen[0].height, 2
+    sheet = Image.new("RGB", (len(chosen) * (width + gap) - gap, height), "silver")
     for i, frame in enumerate(chosen):
         sheet.paste(frame.convert("RGB"), (i * (width + gap), 0))
     out = io.BytesIO()
