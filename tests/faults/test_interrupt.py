@@ -16,7 +16,7 @@ import pytest
 from home_folder import Home, fingerprint, three_lines, told
 
 from pellucid.cli.main import main
-from pellucid.runs import revise, stages
+from pellucid.runs import ground, stages
 from pellucid.store.store import Store
 
 pytestmark = pytest.mark.slow  # many seconds in all: `make fast` leaves them out
@@ -110,7 +110,7 @@ def test_an_interrupted_revise_proposes_nothing_and_does_not_speak_of_resuming(
     main(["feedback", "add", "stocks", "--ignore", "volume", "--because", "late"])
     capsys.readouterr()
     before = fingerprint(home.store)
-    monkeypatch.setattr(revise, "interruptible", lambda: after(3))
+    monkeypatch.setattr(ground, "interruptible", lambda: after(3))
     assert main(["revise", "stocks", "--share", "0.2", "--updates", "20"]) == 130
     err = capsys.readouterr().err
     three_lines(told(err))
