@@ -147,6 +147,11 @@ def test_each_way_to_be_broken_is_told(name: str) -> None:
     assert any(phrase in problem for problem in check_env(source)), check_env(source)
 
 
+def test_one_that_takes_its_process_with_it_is_told() -> None:
+    assert "took its process with it, which ended with exit code 3" in check_env(lambda: Walk("exits"))[0]
+    assert "took its process with it, which was killed by SIGKILL" in check_env(lambda: Walk("killed"))[0]
+
+
 def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "PATIENCE", Stepping(timeout_s=0.3))
     start = time.monotonic()

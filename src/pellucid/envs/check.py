@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
@@ -52,7 +52,7 @@ def inspect_env(env: Source, steps: int = STEPS) -> Report:
     """Everything that is wrong with an environment, all at once, and what is worth knowing of it.
 
     Gymnasium's own checker; the spaces; `steps` random steps, which go on after a fault; a run made twice from the same
-    seed. An environment that does not return is given up after 10 s.
+    seed. An environment that does not return is given up after 10 s; it is tried in a process of its own first.
 
     Args:
         env: an id, an environment, a batch, or a callable that makes either.
@@ -65,6 +65,8 @@ def inspect_env(env: Source, steps: int = STEPS) -> Report:
     if isinstance(env, str):
         find_spec(env)
     if isinstance(env, VectorEnv) and not _says_its_mode(env, report):
+        return report
+    if not _survives(env, steps, report):
         return report
     try:
         adapter = make(env, room(env) or ENVS, stepping=PATIENCE)
@@ -84,6 +86,36 @@ def inspect_env(env: Source, steps: int = STEPS) -> Report:
         if not isinstance(env, (gymnasium.Env, VectorEnv)):
             adapter.close()
     return report
+
+
+def _survives(env: Source, steps: int, report: Report) -> bool:
+    """Random steps in a process of its own: one that ends its process, or hangs for good, must not do so here.
+
+    Not of objects: what they are connected to would be shared by both processes.
+    """
+    if isinstance(env, (gymnasium.Env, VectorEnv)):
+        return True
+    try:
+        adapter = make(env, room(env) or ENVS, stepping=replace(PATIENCE, workers=1))
+    except PellucidError as error:  # of what can be told, the same is met again in this process
+        return not _fatal(error, report)
+    try:
+        adapter.action_space.seed(0)
+        adapter.reset()
+        for _ in range(0, steps, adapter.num_envs):
+            adapter.step(sample(adapter))
+    except EnvironmentFault as error:
+        return not _fatal(error, report)
+    finally:
+        adapter.close()
+    return True
+
+
+def _fatal(error: PellucidError, report: Report) -> bool:
+    fatal = "took its process with it" in error.what or "has not returned" in error.what
+    if fatal:
+        report.problems.append(f"{error.what.removesuffix('.')} ({error.where})")
+    return fatal
 
 
 def _says_its_mode(env: VectorEnv[Any, Any, Any], report: Report) -> bool:
