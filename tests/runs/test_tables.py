@@ -130,6 +130,8 @@ def test_it_is_explained_compared_shown_and_not_revised(lake, capsys):
     store, first, second = lake
     explanation = LearnedProgram(store, first.ref).explain(task="policy", evaluations=64)
     assert set(explanation.players) == {"state", CLOCK}
+    number = explanation.inputs[0][list(explanation.players).index("state")]
+    assert number == int(number) > 0  # the state's number, not the mean of its one-hot code
     where = ["--store", str(store.root)]
     assert main(["diff", first.ref, second.ref, *where]) == 1
     assert "worse" in capsys.readouterr().out

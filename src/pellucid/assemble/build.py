@@ -167,7 +167,9 @@ def _first_deviations(network: Network, spec: Spec) -> None:
         heads = network.heads[safe(name)]
         assert isinstance(heads, torch.nn.ModuleDict)
         if isinstance(task, ControlTask) and task.algorithm == "ppo" and "log_std" in heads:
-            heads["log_std"].bias.fill_(task.ppo.log_std)
+            head = heads["log_std"]
+            assert isinstance(head, torch.nn.Linear)
+            head.bias.fill_(task.ppo.log_std)
 
 
 def _require_fields(prob: Problem, envs: dict[str, VectorAdapter]) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError, nearest
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.schema import Player
+from pellucid.core.schema import Player, Schema
 from pellucid.explain.estimate import Explainer, Progress
 from pellucid.explain.exact import exact_values
 from pellucid.explain.explanation import Explanation
@@ -81,7 +81,7 @@ def attribute(
         players=tuple(player.name for player in players),
         outputs=declared.outputs,
         keys=keys,
-        inputs=_shown(rows, players),
+        inputs=_shown(rows, players, program.schema),
         task=task,
         unit=declared.unit,
         method=f"{method}: {estimate.note}",
@@ -96,13 +96,15 @@ def _cheapest(game: Game, evaluations: int) -> str:
     return "exact" if game.d <= AUTO_PLAYERS and 2**game.d * game.b <= AUTO_COST * sampling else "permutation"
 
 
-def _shown(rows: Rows, players: list[Player]) -> npt.NDArray[np.object_]:
-    """A raw value per row and player: the mean over its lags, or the category."""
+def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.object_]:
+    """A raw value per row and player: the mean over its lags, the number of a one-hot state, or the category."""
     shown = np.empty((len(rows), len(players)), dtype=object)
     for index, player in enumerate(players):
         raw: npt.NDArray[Any] = rows.column(player.field)
         wide = raw[:, None] if raw.ndim == 1 else raw
-        if raw.dtype.kind in "biuf":
+        if schema[player.field].unit == "one-hot" and wide.shape[1] > 1:
+            shown[:, index] = wide.argmax(1).astype(np.float64).tolist()
+        elif raw.dtype.kind in "biuf":
             shown[:, index] = wide[:, player.columns].astype(np.float64).mean(1).tolist()
         else:
             shown[:, index] = ["" if value is None else str(value) for value in wide[:, 0]]
