@@ -253,7 +253,8 @@ def test_a_forgotten_batch_ends_its_processes() -> None:
 
 
 SCRIPT = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background may ignore it, and hand that on
 sys.path.insert(0, {folder!r})
 from env_zoo import Walk
 from pellucid.envs.making import Stepping
