@@ -1,8 +1,8 @@
 """Scores of what `pellucid fit --env ID` learns, with the settings that are shipped for each environment.
 
 Seeds 0 to 4 (HalfCheetah 0 to 2), one thread each. Settings were chosen on other seeds: docs/reference/scores.md. Each
-learned policy acts greedily in 100 episodes of its own, seeds 20,000,000 + 1000 x seed and on (none was tuned on). A score is the mean of
-these; the interval is Student's t over the seeds' scores.
+learned policy acts greedily in 100 episodes of its own, seeds 20,000,000 + 1000 x seed and on (none was tuned on). A
+score is the mean of these; the interval is Student's t over the seeds' scores.
 
     median >= bar           the median over the seeds reaches Gymnasium's (or the issue's) threshold
     holds the optimum       the interval contains the best expected return under the environment's time limit, computed
