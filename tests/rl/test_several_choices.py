@@ -19,6 +19,7 @@ from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.data.shown import read_shown
 from pellucid.envs.vectorise import make
+from pellucid.evidence.baselines.context import RolloutContext
 from pellucid.nn.network import Network
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.plain import plain_view
@@ -161,6 +162,19 @@ def test_the_optimum_is_learned_judged_explained_and_compared(tmp_path: Path) ->
     explanation = program.explain(task="policy")
     np.testing.assert_allclose(explanation.residual, 0.0, atol=1e-4)
     assert "action_1=2" in explanation.text(output="action_1=2")
+
+
+@pytest.mark.parametrize(("nvec", "tried"), [((3, 4, 2), 24), ((10, 10, 10), 64)])
+def test_constants_are_all_combinations_or_some_of_many(nvec: tuple[int, ...], tried: int) -> None:
+    context = RolloutContext.multi_discrete(lambda policy, seeds: np.zeros(len(seeds)), nvec, [0], [1])
+    found = {tuple(int(x) for x in action) for action in context.constants}
+    assert len(found) == len(context.constants)
+    assert (len(found) == tried) if tried < 64 else (48 < len(found) <= tried)
+    drawn = context.sample(np.random.default_rng(0), 500)
+    for actions in (np.asarray(context.constants), drawn):
+        assert (actions >= 0).all()
+        assert (actions.max(0) == np.asarray(nvec) - 1).all()  # every choice comes up
+    assert drawn.shape == (500, len(nvec))
 
 
 def test_the_command_line_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
