@@ -20,7 +20,7 @@ FEW = (
     "evidence.episodes=15",
     "explain.evaluations=32",
     "explain.background=16",
-    "tasks.policy.q_learning.steps=20000",
+    "tasks.policy.q_learning.steps=10000",
 )
 
 
@@ -75,7 +75,7 @@ def test_again_trains_nothing(three, monkeypatch):
     assert {**again, "looks": 1} == evidence
     assert again["looks"] == 2
     with pytest.raises(AssertionError, match="trained again"):
-        fit_seeds(lake().replace({"tasks.policy.q_learning.steps": 20001}), store, [0, 1])
+        fit_seeds(lake().replace({"tasks.policy.q_learning.steps": 10001}), store, [0, 1])
 
 
 def test_interrupted_it_goes_on_with_the_seed_that_is_missing(tmp_path, monkeypatch):

@@ -214,7 +214,7 @@ def _learn(prob: Problem, run: Run) -> tuple[Learned, dict[str, Any]]:
     if task is None:
         return run.train("fit", partial(assemble, prob, None, seed=prob.spec.seed))
     if run.callbacks:
-        run.reporter.note(f"{task.algorithm} fills a table, learned without updates: there is nothing to log or to look on at")
+        run.reporter.note(f"{task.algorithm} fills a table, without updates: there is nothing to log or to look on at")
     run.reporter.stage("fit", steps_of(task))
     table = tabulate(prob, task, progress=run.reporter.advance)
     run.reporter.advance(steps_of(task))
