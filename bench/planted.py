@@ -15,7 +15,7 @@ Acceptance: ppo >= 95 % with sigma 0, direct >= 98.5 %, <= 60 s a run (CPU), lea
 is reported beside. Policies are evaluated exactly, as they act (a stationary chain; this is what is accepted), and,
 reported beside, by greedy play on held-out paths beside the optimum on the same paths.
 
-    python bench/planted.py             15 minutes of CPU; resumes from bench/results/planted.json, redoes what other
+    python bench/planted.py             13 minutes of CPU; resumes from bench/results/planted.json, redoes what other
                                         settings gave
     python bench/planted.py --quick     one seed, 20 markets of each kind; bench/results/planted-quick.json
 """
