@@ -57,7 +57,7 @@ class Catch(gymnasium.Env):
     """Catch (Mnih et al. 2014): a ball falls through an image, a paddle on the bottom row has to be under it.
 
     +1 for a ball that is caught, -1 for one that is not, after nine steps. A paddle that moves at random catches
-    about a tenth, a paddle that sees everything: the ball can always be reached, since both move a column a step at
+    about a sixth, a paddle that sees everything: the ball can always be reached, since both move a column a step at
     most and the paddle begins in the middle. Bytes, as of a screen.
     """
 
