@@ -229,7 +229,9 @@ class DQN:
         self._view.backward(heads)
         self._error = error
         metrics = {"q": float(q.mean()), "td_error": float(np.abs(error).mean()), **self._logged()}
-        return Gradients(float((weight * each).mean()), metrics, self._view.parameters, self._view.gradients, self._view.vector)
+        return Gradients(
+            float((weight * each).mean()), metrics, self._view.parameters, self._view.gradients, self._view.vector
+        )
 
     def _logged(self) -> dict[str, float]:
         return {"exploration": self.exploration, **self.collector.metrics()}
