@@ -56,7 +56,7 @@ class PlainCritic:
         return q
 
     def backward(self, gradient: Array) -> list[Array]:
-        """Gradients of `parameters`, in their order, from those of both values (2, n). They hold until the next call."""
+        """Gradients of `parameters`, in their order, from those of both values (2, n). Good until the next."""
         if len(self._ones) != gradient.shape[1]:
             self._ones = np.ones(gradient.shape[1], dtype=np.float32)
         for twin in range(TWINS):
