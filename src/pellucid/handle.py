@@ -5,7 +5,6 @@ Everything here delegates downwards; nothing is computed in this file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,7 @@ from pellucid.runs.revise import ReviseConfig
 from pellucid.runs.revise import revise as revise_version
 from pellucid.runs.shown_actions import shown_payload
 from pellucid.spec.loader import load_spec as read_spec
-from pellucid.spec.model import GIVEN, IN_MEMORY, ControlTask, Spec
+from pellucid.spec.model import GIVEN, IN_MEMORY, ControlTask, Spec, relocated
 from pellucid.spec.presets import env_spec, table_spec
 from pellucid.store.records import Entry, Event
 from pellucid.store.store import Store
@@ -353,7 +352,7 @@ def fit(
 
     Args:
         spec: a YAML file or a `Spec`; without it, give `data` and `target`, or `env`.
-        data: a DataFrame, or the path of a CSV or Parquet file; beside a spec, it replaces the spec's own source.
+        data: a table in memory, a file, pattern or URL (see docs/reference/data.md); beside a spec, it replaces the spec's own source.
         target: the column to predict.
         env: a Gymnasium id, an Env, a VectorEnv, or a callable that makes either; beside a spec, the object that its
             `given:NAME` stands for. An object is not kept: later steps that play in it need it again.
@@ -416,7 +415,7 @@ def chosen_spec(
         if isinstance(data, (str, Path)) and found.data is not None:
             # A version must find its own rows again: what was read goes into its spec.
             folder = Path(found.folder or Path.cwd())
-            return found.replace({"data.source": os.path.relpath(Path(data).resolve(), folder)}).within(folder), None
+            return found.replace({"data.source": relocated(str(data), folder)}).within(folder), None
         if data is not None and found.data is not None:
             found = found.replace({"data.source": IN_MEMORY})
         return found, data

@@ -65,6 +65,7 @@ def table_files(good: str) -> dict[str, str | bytes]:
         "t_more_cells.csv": _text(_with(lines, 4, lambda row: row + ",more")),
         "t_many_classes.csv": _text(["a,y", *[f"{i},word{i}" for i in range(60)]]),
         "t_two_ids.csv": _text(["id,a,paid", *[f"{i // 2},{i},{flag}" for i, flag in enumerate(flags)]]),
+        "t_bytes.csv": bytes(range(256)) * 10,
         "t_latin.csv": _text([head, "1,2,Zürich,yes", "2,3,Bath,no"]).encode("latin-1"),
     }
 

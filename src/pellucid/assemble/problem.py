@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ class Problem:
         classes: of a classification target, in code order.
         notes: what was dropped or changed while reading, for the evidence.
         data_sha: SHA-256 over keys, fields and targets.
+        quarantine: counts of the rows that could not be read; empty when all could.
+        quarantined: these rows as JSON Lines.
     """
 
     spec: Spec
@@ -43,6 +46,8 @@ class Problem:
     target_kind: str = ""
     notes: tuple[str, ...] = ()
     data_sha: str = ""
+    quarantine: dict[str, Any] = field(default_factory=dict)
+    quarantined: str = ""
 
     @property
     def trades(self) -> bool:
@@ -52,12 +57,13 @@ class Problem:
         )
 
 
-def problem(spec: Spec, source: Any = None) -> Problem:
+def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], None] | None = None) -> Problem:
     """Read the data of a spec.
 
     Args:
         spec: what is to be learned.
-        source: a DataFrame or path that replaces the spec's own source.
+        source: a table or path that replaces the spec's own source.
+        progress: told the share of a table that has been read (NaN when unknown), and the rows.
     """
     data = spec.data
     if source is None and data is not None and data.source == IN_MEMORY:
@@ -84,7 +90,16 @@ def problem(spec: Spec, source: Any = None) -> Problem:
 
         declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
         where = source if source is not None else spec.source or ""
-        read = read_table(where, data.target, data.id, data.drop, kind=declared)
+        read = read_table(
+            where,
+            data.target,
+            data.id,
+            data.drop,
+            kind=declared,
+            query=data.query,
+            read=data.read,
+            progress=progress,
+        )
         if not spec.tasks:
             spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": read.kind}})
         return Problem(
@@ -94,6 +109,8 @@ def problem(spec: Spec, source: Any = None) -> Problem:
             classes=read.classes,
             target_kind=read.kind,
             notes=tuple(read.notes),
+            quarantine=read.quarantine.to_json(read.good) if read.quarantine.count else {},
+            quarantined=read.quarantine.lines(),
             data_sha=_fingerprint(read.rows),
         )
     if source is not None:

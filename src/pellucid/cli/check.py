@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     env.add_argument("id", help="Gymnasium id, e.g. CartPole-v1")
     env.add_argument("--steps", type=int, default=1000, metavar="N", help="random steps (default: 1000)")
     data = kinds.add_parser("data", help="a table can be read; what was inferred of it")
-    data.add_argument("file", help="a CSV, TSV or Parquet file, or a table of scikit-learn, e.g. breast_cancer")
+    data.add_argument("file", help="a file, pattern or URL, or a table of scikit-learn, e.g. breast_cancer")
     data.add_argument("--target", help="the column to predict")
+    data.add_argument("--query", help="of a database: a table's name, or a SELECT")
     data.add_argument("--id", help="the column that identifies a row")
     data.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (repeatable)")
     store = kinds.add_parser("store", help="every blob is what was saved, every version complete")
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "env":
         return _env(args.id, args.steps)
     if args.what == "data":
-        return _data(args.file, args.target, args.id, args.drop)
+        return _data(args.file, args.target, args.id, args.drop, args.query)
     return _store(args.store)
 
 
@@ -91,10 +92,10 @@ def _env(env: str, steps: int) -> int:
     return 0
 
 
-def _data(file: str, target: str | None, key: str | None, drop: list[str]) -> int:
+def _data(file: str, target: str | None, key: str | None, drop: list[str], query: str | None) -> int:
     from pellucid.data.tables import read_table
 
-    table = read_table(file, target=target, id=key, drop=drop)
+    table = read_table(file, target=target, id=key, drop=drop, query=query)
     kinds = Counter(field.kind for field in table.fields)
     print(f"{file}: {len(table.rows)} rows, " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
     for field in table.fields:

@@ -13,6 +13,7 @@ example:
   pellucid fit examples/stocks.yaml
   pellucid fit examples/stocks.yaml --set train.updates=300 --set seed=1
   pellucid fit --data loans.csv --target default
+  pellucid fit --data sqlite:///bank.db --set data.query=loans --target default
   pellucid fit --env CartPole-v1
   pellucid fit --env LunarLander-v3 --algorithm ppo
   pellucid fit --env FrozenLake-v1 --algorithm value_iteration
@@ -25,7 +26,7 @@ ALGORITHMS = ("ppo", "a2c", "dqn", "sac", "es", *TABULAR)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", nargs="?", help="a YAML file")
-    parser.add_argument("--data", metavar="FILE", help="a CSV or Parquet file (beside a spec: instead of its source)")
+    parser.add_argument("--data", metavar="SOURCE", help="a file, pattern or URL (beside a spec: instead of its source)")
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
     parser.add_argument("--env", metavar="ID", help="a Gymnasium environment, e.g. CartPole-v1")
     parser.add_argument(

@@ -73,7 +73,7 @@ class Column:
             )
         return self.numbers
 
-    def take(self, keep: npt.NDArray[np.bool_]) -> Column:
+    def take(self, keep: npt.NDArray[Any]) -> Column:
         return Column(self.name, self.texts[keep], None if self.numbers is None else self.numbers[keep], self.boolean)
 
 
@@ -127,6 +127,8 @@ def infer(column: Column, where: str) -> tuple[Field | None, str]:
     Raises:
         DataError: nearly all cells are numbers, so that the others must be mistakes.
     """
+    if column.numbers is not None and not column.boolean and _varies(column.numbers):
+        return Field(column.name, "numeric"), ""
     present = column.texts[~column.missing]
     kinds = sorted(set(present))
     if not kinds:
@@ -148,6 +150,11 @@ def infer(column: Column, where: str) -> tuple[Field | None, str]:
         )
     unique = "; if it names the rows, give it as the id" if len(kinds) == len(column) else ""
     return None, f"'{column.name}' was left out: text with {len(kinds)} different values{unique}"
+
+
+def _varies(numbers: Floats) -> bool:
+    there = numbers[~np.isnan(numbers)]
+    return len(there) > 0 and bool((there != there[0]).any())
 
 
 def _from_objects(name: str, cells: list[Any], where: str) -> Column:

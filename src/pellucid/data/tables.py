@@ -5,29 +5,27 @@ What is left out or changed on the way is told in `notes`; nothing is repaired i
 
 from __future__ import annotations
 
-import csv
-import warnings
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from pellucid.core.errors import DataError, SchemaError, nearest
 from pellucid.core.rows import Rows, content_keys
 from pellucid.core.schema import Field
 from pellucid.data.cells import Column, column, infer
-from pellucid.data.unreadable import missing_file, unreadable
+from pellucid.data.large import large_keys, quick_column
+from pellucid.data.quarantine import KEPT, BadRow, Quarantine
+from pellucid.data.reading import TARGET, Progress, Read, read_source
+from pellucid.data.tidy import tidy
+from pellucid.spec.model import ReadSpec
 
-SKLEARN = ("breast_cancer", "iris", "wine", "digits", "diabetes")
-TARGET = "target"  # the name of the one target in Rows.targets
 FEW_INTEGERS = 20  # a target of at most so many whole numbers is a class
-Source = str | Path | pd.DataFrame | Mapping[str, Any]
-
+Source = Any  # whatever `data.sources.open_source` opens
 
 @dataclass(frozen=True)
 class Table:
@@ -40,6 +38,8 @@ class Table:
         kind: "classify", "regress", or "" without a target.
         classes: names of the classes in code order.
         notes: what was left out or changed, one sentence each.
+        quarantine: rows that could not be read.
+        good: how many could, before those without a target were left out.
     """
 
     rows: Rows
@@ -48,6 +48,8 @@ class Table:
     kind: str = ""
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    good: int = 0
 
 
 def read_table(
@@ -57,6 +59,9 @@ def read_table(
     drop: Sequence[str] = (),
     *,
     kind: str | None = None,
+    query: str | None = None,
+    read: ReadSpec | None = None,
+    progress: Progress | None = None,
 ) -> Table:
     """Read a table.
 
@@ -64,37 +69,109 @@ def read_table(
     another row unless it has an id.
 
     Args:
-        source: a CSV, TSV or Parquet file, a data frame, columns by name, or a table of scikit-learn by name.
+        source: a file, pattern or URL (see `data.sources`), a database, a table in memory, or one of scikit-learn's.
         target: the column to predict; rows that lack it are left out.
         id: the column that identifies a row: present and different in every row.
         drop: columns that are no inputs.
         kind: "classify" or "regress"; by default what the target's values suggest.
+        query: a table's name or a SELECT, for a database.
+        read: how files are read.
+        progress: told the share of the source that has been read, and the rows.
     Raises:
         DataError: the table cannot be read or used; names the column and the row (counted from 1).
     """
-    frame, where = _frame(source)
-    columns = _columns(frame, id, where)
+    read = read or ReadSpec()
+    found = read_source(source, read, query, progress)
     for option, names in (("target", [target]), ("id", [id]), ("drop", drop)):
-        _known([name for name in names if name is not None], columns, option, where)
-    notes: list[str] = []
-    keys = _keys(columns, id, where)
-    if target is not None and columns[target].missing.any():
-        keep = ~columns[target].missing
-        if not keep.any():
-            raise DataError(f"the target '{target}' is empty in every row.", where=where, mend="name another target")
-        notes.append(f"{int((~keep).sum())} rows without '{target}' were left out")
-        columns, keys = {name: c.take(keep) for name, c in columns.items()}, keys[keep]
-    fields = _fields([c for name, c in columns.items() if name not in {target, id, *drop}], where, notes)
+        _known([name for name in names if name is not None], found.names, option, found.where)
+    used = [name for name in found.names if name not in {id, *drop}]
+    notes = list(found.notes)
+    keep = np.flatnonzero(_tidied(found, used, read, notes))
+    keys, good = _keys(found, id)[keep], len(keep)
+    if target is not None:
+        here = ~_column(found, target, read).take(keep).missing
+        if not here.any():
+            raise DataError(
+                f"the target '{target}' is empty in every row.", where=found.where, mend="name another target"
+            )
+        if not here.all():
+            notes.append(f"{int((~here).sum())} rows without '{target}' were left out")
+            keep, keys = keep[here], keys[here]
+    inputs, values = _inputs([name for name in used if name != target], found, keep, read, notes)
     targets: dict[str, npt.NDArray[Any]] = {}
     classes: tuple[str, ...] = ()
     if target is not None:
-        kind, targets[TARGET], classes = _target(columns[target], kind, where)
-    rows = Rows(keys, {f.name: columns[f.name].values(f.kind, where) for f in fields}, targets)
-    return Table(rows, fields, target, kind or "", classes, tuple(notes))
+        kind, targets[TARGET], classes = _target(_column(found, target, read).take(keep), kind, found.where)
+    return Table(
+        Rows(keys, values, targets), inputs, target, kind or "", classes, tuple(notes), found.quarantine, good
+    )
+
+
+def _tidied(found: Read, used: Sequence[str], read: ReadSpec, notes: list[str]) -> npt.NDArray[np.bool_]:
+    """Which rows can be used, shape (n,): those with a cell that cannot be read go to the quarantine."""
+    n = len(found)
+    keep = np.ones(n, dtype=bool)
+    bad: dict[int, tuple[str, str, str]] = {}
+    for name in used:
+        tidied = tidy(name, found.series(name), read.decimal)
+        notes += tidied.notes
+        for row, reason in tidied.bad.items():
+            bad.setdefault(row, (reason, tidied.kind, name))
+    keep[list(bad)] = False
+    for row in sorted(bad):
+        reason, kind, name = bad[row]
+        file, number = found.place(row)
+        raw = json.dumps(found.cells(row), ensure_ascii=False) if found.quarantine.count < KEPT else ""
+        found.quarantine.add(BadRow(file, number, reason, raw, name), kind)
+    good = int(keep.sum())
+    found.quarantine.check(good, read.bad_rows, found.where)
+    notes[:0] = found.quarantine.notes(good)
+    return keep
+
+
+def _column(found: Read, name: str, read: ReadSpec, *, fast: bool = False) -> Column:
+    """A column as it is used."""
+    series = tidy(name, found.series(name), read.decimal).series
+    return quick_column(name, series, found.where) if fast else column(name, series, found.where)
+
+
+def _inputs(
+    names: Sequence[str], found: Read, keep: npt.NDArray[Any], read: ReadSpec, notes: list[str]
+) -> tuple[tuple[Field, ...], dict[str, npt.NDArray[Any]]]:
+    """Fields and their values, one column after the other: a large table is never in memory as text."""
+    fields, values, left = [], {}, []
+    for name in names:
+        each = _column(found, name, read, fast=found.large).take(keep)
+        field, note = infer(each, found.where)
+        if field is None:
+            left.append(note)
+            continue
+        fields.append(field)
+        cells = each.values(field.kind, found.where)
+        values[name] = _compact(cells) if found.large else cells
+    notes += left
+    if not fields:
+        raise DataError(f"no column is left to learn from: {'; '.join(left) or 'all are target, id or dropped'}.",
+                        where=found.where, mend="give a table with at least one input that varies")  # fmt: skip
+    return tuple(fields), values
+
+
+def _compact(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Half the memory: numbers as the network will get them, each word once."""
+    if cells.dtype == np.float64:
+        return cells.astype(np.float32)
+    words: dict[str, str] = {}
+    return np.asarray([words.setdefault(cell, cell) for cell in cells], dtype=object)
 
 
 def rows_from_frame(
-    source: Source, fields: Sequence[Field], id: str | None = None, target: str | None = None, kind: str = ""
+    source: Source,
+    fields: Sequence[Field],
+    id: str | None = None,
+    target: str | None = None,
+    kind: str = "",
+    *,
+    read: ReadSpec | None = None,
 ) -> Rows:
     """Rows of a known schema: columns in any order, others ignored; unseen categories and empty cells are allowed.
 
@@ -107,62 +184,57 @@ def rows_from_frame(
         SchemaError: columns are missing; the nearest names are given.
         DataError: a cell of a numeric field is no number, or infinite.
     """
-    frame, where = _frame(source)
-    names = [str(name) for name in frame.columns]
-    lacking = [f.name for f in fields if f.name not in names]
+    read = read or ReadSpec()
+    found = read_source(source, read)
+    lacking = [f.name for f in fields if f.name not in found.names]
     if lacking:
-        near = "; ".join(f"'{name}': {hint}" for name in lacking[:3] if (hint := nearest(name, names)))
+        near = "; ".join(f"'{name}': {hint}" for name in lacking[:3] if (hint := nearest(name, found.names)))
         raise SchemaError(
             f"{len(lacking)} of {len(fields)} columns are missing: {_list(lacking)}.",
-            where=where,
-            mend=near or f"give these columns; the table has {_list(names)}",
+            where=found.where,
+            mend=near or f"give these columns; the table has {_list(found.names)}",
         )
-    columns = _columns(frame, id, where)
-    _known([id] if id else [], columns, "id", where)
-    keys = _keys(columns, id, where)
+    _known([id] if id else [], found.names, "id", found.where)
+    keys = _keys(found, id)
     targets = {}
-    if target in columns:
-        targets[TARGET] = _labels(columns[target]) if kind == "classify" else columns[target].values("numeric", where)
-    return Rows(keys, {f.name: columns[f.name].values(f.kind, where) for f in fields}, targets)
+    if target in found.names and target is not None:
+        read_as = column(target, found.series(target), found.where)
+        targets[TARGET] = _labels(read_as) if kind == "classify" else read_as.values("numeric", found.where)
+    return Rows(keys, {f.name: _as_field(f, found, read) for f in fields}, targets)
+
+
+def _as_field(field: Field, found: Read, read: ReadSpec) -> npt.NDArray[Any]:
+    """A column read as the kind that it had in training; nothing is left out here, so a bad cell is an error."""
+    plain = column(field.name, found.series(field.name), found.where)
+    if field.kind == "category" or plain.numbers is not None:
+        return plain.values(field.kind, found.where)
+    tidied = tidy(field.name, found.series(field.name), read.decimal)
+    if tidied.bad or tidied.series is found.series(field.name):
+        return plain.values(field.kind, found.where)
+    return column(field.name, tidied.series, found.where).values(field.kind, found.where)
 
 
 def table_keys(source: Source, id: str | None = None) -> npt.NDArray[np.str_]:
     """The keys that `read_table` gives the rows of a table, shape (n,)."""
-    frame, where = _frame(source)
-    columns = _columns(frame, id, where)
-    _known([id] if id else [], columns, "id", where)
-    return _keys(columns, id, where)
+    found = read_source(source)
+    _known([id] if id else [], found.names, "id", found.where)
+    return _keys(found, id)
 
 
 def label_column(source: Source, target: str, kind: str) -> npt.NDArray[Any]:
     """The target of every row, shape (n,): text for `classify`, else float64, NaN where it is missing."""
-    frame, where = _frame(source)
-    columns = _columns(frame, None, where)
-    _known([target], columns, "target", where)
-    return _labels(columns[target]) if kind == "classify" else columns[target].values("numeric", where)
+    found = read_source(source)
+    _known([target], found.names, "target", found.where)
+    labels = column(target, found.series(target), found.where)
+    return _labels(labels) if kind == "classify" else labels.values("numeric", found.where)
 
 
-def _keys(columns: Mapping[str, Column], id: str | None, where: str) -> npt.NDArray[np.str_]:
-    return _ids(columns[id], where) if id else content_keys({name: c.texts for name, c in columns.items()})
-
-
-def _columns(frame: pd.DataFrame, id: str | None, where: str) -> dict[str, Column]:
-    names = [str(name) for name in frame.columns]
-    return {name: column(name, frame.iloc[:, i], where, verbatim=name == id) for i, name in enumerate(names)}
-
-
-def _fields(columns: Iterable[Column], where: str, notes: list[str]) -> tuple[Field, ...]:
-    fields = []
-    for each in columns:
-        field, note = infer(each, where)
-        if field:
-            fields.append(field)
-        else:
-            notes.append(note)
-    if not fields:
-        raise DataError(f"no column is left to learn from: {'; '.join(notes) or 'all are target, id or dropped'}.",
-                        where=where, mend="give a table with at least one input that varies")  # fmt: skip
-    return tuple(fields)
+def _keys(found: Read, id: str | None) -> npt.NDArray[np.str_]:
+    if id:
+        return _ids(column(id, found.series(id), found.where, verbatim=True), found.where)
+    if found.large:
+        return large_keys(found)
+    return content_keys({name: column(name, found.series(name), found.where).texts for name in found.names})
 
 
 def _target(target: Column, kind: str | None, where: str) -> tuple[str, npt.NDArray[Any], tuple[str, ...]]:
@@ -208,11 +280,11 @@ def _ids(column: Column, where: str) -> npt.NDArray[np.str_]:
     return column.texts.astype(np.str_)
 
 
-def _known(names: Iterable[str], columns: Mapping[str, Column], option: str, where: str) -> None:
+def _known(names: Iterable[str], columns: Sequence[str], option: str, where: str) -> None:
     for name in names:
         if name not in columns:
             raise DataError(
-                f"no column '{name}' ({option}); the columns are {_list(list(columns))}.",
+                f"no column '{name}' ({option}); the columns are {_list(columns)}.",
                 where=where,
                 mend=nearest(name, columns) or "use one of the names above",
             )
@@ -221,85 +293,3 @@ def _known(names: Iterable[str], columns: Mapping[str, Column], option: str, whe
 def _list(names: Sequence[str], most: int = 12) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _frame(source: Source) -> tuple[pd.DataFrame, str]:
-    """The source as a frame with unique column names and at least one row, and what to call it in errors."""
-    if isinstance(source, pd.DataFrame | Mapping):
-        where = "the data frame"
-        try:
-            frame = source if isinstance(source, pd.DataFrame) else pd.DataFrame(dict(source))
-        except ValueError as error:
-            raise DataError(
-                f"the columns make no table: {error}.", where=where, mend="columns of equal length"
-            ) from None
-        names = [str(name) for name in frame.columns]
-    else:
-        where = str(source)
-        frame, names = _sklearn(where) if where in SKLEARN else _file(Path(source))
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"column names repeat: {_list(twice)}.", where=where, mend="give every column its own name")
-    if not len(frame):
-        raise DataError("the table has no rows.", where=where, mend="give at least one row below the header")
-    return frame, where
-
-
-def _sklearn(name: str) -> tuple[pd.DataFrame, list[str]]:
-    import sklearn.datasets
-
-    bunch = getattr(sklearn.datasets, f"load_{name}")()
-    frame = pd.DataFrame(bunch.data, columns=[str(feature) for feature in bunch.feature_names])
-    labels = getattr(bunch, "target_names", None)
-    # Numbers as classes (digits) are words here, too: no digit is larger than another.
-    frame[TARGET] = bunch.target if labels is None else np.asarray(labels)[bunch.target].astype(str)
-    return frame, list(frame.columns)
-
-
-def _file(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    if not path.is_file():
-        raise missing_file(path, "table", SKLEARN)
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return _parquet(path)
-        return _delimited(path)
-    except (OSError, UnicodeError, ValueError, csv.Error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise unreadable(path, error) from None
-
-
-def _parquet(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    frame = pd.read_parquet(path).reset_index(drop=True)
-    return frame, [str(name) for name in frame.columns]
-
-
-def _delimited(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        if not first.strip():
-            what = "the first line, which names the columns, is empty." if file.read(1) else "the file is empty."
-            raise DataError(what, where=str(path), mend="give a header line and at least one row")
-        separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
-        file.seek(0)
-        names = next(csv.reader(file, delimiter=separator))
-    unnamed = [i + 1 for i, name in enumerate(names) if not name.strip()]
-    if unnamed:
-        raise DataError(
-            f"column {unnamed[0]} has no name.", where=str(path), mend="name every column in the first line"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut in silence
-        try:
-            frame = pd.read_csv(
-                path, sep=separator, header=0, names=range(len(names)), dtype=object, keep_default_na=False,
-                na_filter=False, index_col=False, encoding="utf-8-sig",
-            )  # fmt: skip
-        except pd.errors.ParserWarning:
-            raise DataError(
-                f"rows have more cells than the {len(names)} columns that the first line names.",
-                where=str(path),
-                mend="quote cells that contain the separator",
-            ) from None
-    frame.columns = pd.Index(names)
-    return frame, names

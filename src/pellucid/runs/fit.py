@@ -31,6 +31,7 @@ from pellucid.runs.keeping import backgrounds, describe_rows, keep_version
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import on_rows
 from pellucid.runs.progress import Reporter, Silent, one_thread
+from pellucid.runs.reading import read_problem
 from pellucid.runs.said import about
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
@@ -71,7 +72,7 @@ def fit(
         callbacks: who looks on (see `runs.callbacks`).
     """
     reporter = reporter or Silent()
-    prob = problem(spec, source)
+    prob = read_problem(spec, source, store, reporter)
     require_same_program(prob, store)
     prob = replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name)))
     for note in prob.notes:
@@ -157,6 +158,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         "trials": 1,
         "looks": 0,
         "notes": [*prob.notes, *parts.notes, *run.notes],
+        **({"quarantine": prob.quarantine} if prob.quarantine else {}),
         "review": _described(review),
         "parameters": program.parameter_count(),
     }

@@ -233,7 +233,10 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         "program": entry.ref,
         "tasks": entries,
         "controls": [],
-        "notes": [f"{skipped} rows were touched by its training and are left out"] if skipped else [],
+        "notes": [
+            *([f"{skipped} rows were touched by its training and are left out"] if skipped else []),
+            *([note for note in other.notes if "quarantine" in note] if other.quarantine else []),
+        ],
         "seed": spec.seed,
     }
 

@@ -17,7 +17,7 @@ from pellucid.spec.problems import Guide, Problem, from_pydantic, show, spec_err
 from pellucid.spec.problems import Path as Keys
 from pellucid.spec.yaml12 import Document
 
-DATA_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather", ".gz", ".zst")
 LARGEST_FILE = 1_000_000  # bytes
 
 

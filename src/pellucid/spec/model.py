@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -22,7 +24,14 @@ from pellucid.spec.crosscheck import TABULAR, cross_problems
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 IN_MEMORY = "dataframe"  # the source of a table that was given as an object
 GIVEN = "given:"  # before the name of an environment that was given as an object
-FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".gz")
+FILE_SUFFIXES = (
+    *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather", ".ipc"),
+    *(".gz", ".zst", ".zstd", ".bz2"),
+)
+DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb", "oracle", "mssql", "duckdb")
+URL = re.compile(r"([a-z][a-z0-9_.-]*)(\+[a-z0-9_]+)?://")
+SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)")  # with a relative path
+SourceKind = Literal["file", "url", "http", "sql"]
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -64,11 +73,53 @@ class PricesData(Section):
     end: Day = Field(default=None, description="last day used, YYYY-MM-DD")
 
 
+def source_kind(source: str) -> SourceKind:
+    """What a source is by its name: a file or pattern, a URL of a file system, of a web server or of a database."""
+    found = URL.match(source)
+    if found is None:
+        return "file"
+    scheme, driver = found.groups()
+    if scheme in DATABASES or driver:
+        return "sql"
+    return "http" if scheme in ("http", "https") else "url"
+
+
+def relocated(source: str, folder: Path) -> str:
+    """A source given from the working directory as one that starts at `folder`."""
+    if (found := SQLITE.fullmatch(source)) is not None:
+        return found[1] + os.path.relpath(Path(found[2]).resolve(), folder)
+    return os.path.relpath(Path(source).resolve(), folder) if source_kind(source) == "file" else source
+
+
+class ReadSpec(Section):
+    """How files and answers of servers are read; what is left out is found out."""
+
+    encoding: str | None = Field(default=None, description="of text; by default a byte order mark, UTF-8 or cp1252")
+    separator: str | None = Field(default=None, min_length=1, max_length=1, description="of the cells of a CSV file")
+    decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark of numbers in text")
+    records: str | None = Field(
+        default=None, min_length=1, description="the key of a JSON value under which its rows lie, as in data.items"
+    )
+    page: str | None = Field(default=None, min_length=1, description="the parameter of a URL that counts pages, from 1")
+    timeout: Positive = Field(default=30.0, description="seconds that a server may be silent; ten times as many in all")
+    retries: int = Field(default=4, ge=0, le=20, description="further tries of a request, after 0.5, 1, 2, ... seconds")
+    most_mb: Count = Field(default=256, description="megabytes that a server may send in all")
+    bad_rows: Share = Field(
+        default=0.1, description="share of rows that may be set aside as unreadable; above it, an error"
+    )
+
+
 class TableData(Section):
     """A table with one row per case."""
 
     kind: Literal["table"]
-    source: str = Field(min_length=1, description=f"a CSV, TSV or Parquet file, or {', '.join(SKLEARN_TABLES)}")
+    source: str = Field(
+        min_length=1,
+        description="a file or pattern (CSV, TSV, JSON, JSON Lines, Parquet, Arrow), a URL (https, fsspec, database), "
+        f"or {', '.join(SKLEARN_TABLES)}",
+    )
+    query: str | None = Field(default=None, min_length=1, description="of a database: a table's name, or a SELECT")
+    read: ReadSpec = ReadSpec()
     target: str = Field(min_length=1, description="the column to predict")
     id: str | None = Field(
         default=None,
@@ -488,8 +539,15 @@ class Spec(Section):
 
     def located(self, source: str) -> str:
         """A relative file starts at the folder of the spec's own file; a name stays a name."""
+        if source_kind(source) != "file":
+            return self._located_database(source)
         is_file = source.lower().endswith(FILE_SUFFIXES) or "/" in source
         return str(self._folder / source) if is_file and self._folder else source
+
+    def _located_database(self, url: str) -> str:
+        """A relative file of SQLite starts at the folder, too."""
+        found = SQLITE.fullmatch(url)
+        return f"{found[1]}{self._folder / found[2]}" if found and self._folder else url
 
     @property
     def folder(self) -> Path | None:
