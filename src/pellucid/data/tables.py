@@ -121,8 +121,10 @@ def _tidied(found: Read, used: Sequence[str], read: ReadSpec, notes: list[str]) 
     for row in sorted(bad):
         reason, kind, name = bad[row]
         file, number = found.place(row)
-        raw = json.dumps(found.cells(row), ensure_ascii=False) if found.quarantine.count < KEPT else ""
-        found.quarantine.add(BadRow(file, number, reason, raw, name), kind)
+        cells = found.cells(row) if found.quarantine.count < KEPT else {}
+        spans = 1 + sum(cell.count("\n") for cell in cells.values()) if found.quarantine.unit == "line" else 1
+        raw = json.dumps(cells, ensure_ascii=False) if cells else ""
+        found.quarantine.add(BadRow(file, number, reason, raw, name), kind, spans)
     good = int(keep.sum())
     found.quarantine.check(good, read.bad_rows, found.where)
     notes[:0] = found.quarantine.notes(good)

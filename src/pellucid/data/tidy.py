@@ -114,7 +114,7 @@ def _numbers(
             said = f"'{name}' mixes {total - wrong} numbers and {wrong} words: read as words"
             return Tidied(series, notes=[said])
         return None
-    bad = {i: f"'{name}' holds {text!r}, which is no number" for i, text in enumerate(texts) if text in words}
+    bad = {i: f"'{name}' holds {_cell(text)}, which is no number" for i, text in enumerate(texts) if text in words}
     out = _mapped(series, texts, to | dict.fromkeys(words, ""))
     return Tidied(out, bad, notes=[note] if note else [])
 
@@ -159,7 +159,7 @@ def _dates(name: str, series: pd.Series[Any], texts: list[str], counts: Counter[
     for text in counts:
         day = _day(text, month_first) if text in styles else None
         if day is None:
-            wrong[text] = f"'{name}' holds {text!r}, which is no date"
+            wrong[text] = f"'{name}' holds {_cell(text)}, which is no date"
         else:
             to[text] = day
     used = Counter(styles[text] for text in to)
@@ -213,6 +213,10 @@ def _day(text: str, month_first: bool) -> str | None:
         return date(year, month, day).isoformat() + time
     except ValueError:
         return None
+
+
+def _cell(text: str, longest: int = 60) -> str:
+    return repr(text if len(text) <= longest else text[:longest] + "...")
 
 
 def _some(values: Any, most: int = 3) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from pellucid.core.errors import DataError
-from pellucid.data.quarantine import BadRow, Quarantine
+from pellucid.data.quarantine import BadRow
 from pellucid.data.sources.located import Located
 from pellucid.data.sources.opened import Chunk, Opened, rows_of
 from pellucid.data.sources.text import not_in, open_text
 from pellucid.spec.model import ReadSpec
 
 SEPARATORS = (",", ";", "\t", "|")
+RARE = 0.01  # share of rows in several lines up to which they are told
 SAMPLE = 50  # lines that the separator is told by
 
 
@@ -51,7 +52,7 @@ def _chunks(file: Located, text: TextIO, read: ReadSpec, opened: Opened) -> Iter
     rows: list[list[str]] = []
     places: list[int] = []
     size = rows_of(len(names))
-    for place, row in _rows(reader, len(names), file.name, opened.quarantine):
+    for place, row in _rows(reader, len(names), file.name, opened):
         rows.append(row)
         places.append(place)
         if len(rows) >= size:
@@ -60,15 +61,16 @@ def _chunks(file: Located, text: TextIO, read: ReadSpec, opened: Opened) -> Iter
     yield _chunk(rows, places, names, file, spent[0])
 
 
-def _rows(reader: Iterator[list[str]], width: int, name: str, bad: Quarantine) -> Iterator[tuple[int, list[str]]]:
+def _rows(reader: Iterator[list[str]], width: int, name: str, opened: Opened) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of every row that has as many cells as the header."""
-    line = _line(reader)
+    line, bad = _line(reader), opened.quarantine
+    whole, long = 0, []  # rows in one line, and lines at which rows of several begin
     while True:
         start, line = line + 1, 0
         try:
             row = next(reader)
         except StopIteration:
-            return
+            break
         except csv.Error as error:
             line = _line(reader)
             if "unexpected end of data" in str(error):
@@ -85,12 +87,18 @@ def _rows(reader: Iterator[list[str]], width: int, name: str, bad: Quarantine) -
         while len(row) > width and row[-1] == "":  # a separator at the end of the line
             row.pop()
         if len(row) == width:
+            whole += 1
+            if line > start:
+                long.append((start, line - start + 1))
             yield start, row
             continue
         reason = f"{len(row)} cell{'s' * (len(row) != 1)}, the header names {width}"
         if line > start:
             reason += f", over {line - start + 1} lines (an open quote?)"
         bad.add(BadRow(name, start, reason, ",".join(row)), "cells", line - start + 1)
+    if 0 < len(long) <= max(1, whole * RARE):  # where all rows are of one line, it may be a quote that was forgotten
+        first, lines = long[0]
+        opened.notes.append(f"{name}: the row of line {first} spans {lines} lines: look for a quote that is not closed")
 
 
 def _line(reader: Iterator[list[str]]) -> int:

@@ -125,7 +125,7 @@ def flat(record: dict[str, Any], before: str = "", depth: int = 0) -> dict[str, 
 
 def _record(line: str, name: str, number: int, bad: Quarantine) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
+        value = json.loads(line.rstrip("\r\n"))  # the line end is no part of what a column counts
     except json.JSONDecodeError as error:
         bad.add(BadRow(name, number, f"broken JSON in column {error.colno}: {error.msg}", line.strip()), "JSON")
         return None
