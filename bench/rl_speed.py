@@ -9,7 +9,7 @@ Solved: the mean of the last 100 training episodes is at least 475 *and* 100 gre
 475 (the clock stands still while they are played). Networks: two hidden layers of 64 tanh units; Stable-Baselines3 has
 separate networks for policy and value, Pellucid one trunk with two heads, about half the arithmetic: part of the ratio.
 
-    python bench/rl_speed.py [--seeds 5] [--solve-seeds 10] [--quick]      resumes from bench/results/rl_speed.json
+    python bench/rl_speed.py [--seeds 5] [--solve-seeds 20] [--quick]      resumes from bench/results/rl_speed.json
 
 SAC and DQN: bench/rl_speed_off_policy.py.
 """
@@ -29,8 +29,26 @@ from cells import DRIFT, ROOT, Gauge, cell, machine, spread, versions
 OUT = ROOT / "bench" / "results" / "rl_speed.json"
 SOLVED = 475.0
 CONFIGS: dict[str, dict[str, Any]] = {  # `most`: until which a run may try to solve it, its schedules with it
-    "zoo": {"n": 8, "steps": 32, "epochs": 20, "lr": 1e-3, "total": 100_000, "most": 400_000},
-    "wide": {"n": 64, "steps": 32, "epochs": 4, "lr": 3e-3, "total": 200_000, "most": 200_000},
+    "zoo": {
+        "n": 8,
+        "steps": 32,
+        "epochs": 20,
+        "lr": 1e-3,
+        "gamma": 0.98,
+        "lambda": 0.8,
+        "total": 100_000,
+        "most": 400_000,
+    },
+    "wide": {
+        "n": 64,
+        "steps": 32,
+        "epochs": 4,
+        "lr": 3e-3,
+        "gamma": 0.99,
+        "lambda": 0.95,
+        "total": 200_000,
+        "most": 200_000,
+    },
 }
 
 
@@ -73,6 +91,8 @@ def pellucid_run(name: str, seed: int, *, solve: bool, by_hand: bool = True) -> 
         f"tasks.policy.ppo.num_envs={c['n']}",
         f"tasks.policy.ppo.steps={c['steps']}",
         f"tasks.policy.ppo.epochs={c['epochs']}",
+        f"tasks.policy.ppo.discount={c['gamma']}",
+        f"tasks.policy.ppo.gae_lambda={c['lambda']}",
     )
     assembly = assemble(problem(env_spec("CartPole-v1", overrides=overrides)), None, seed=seed)
     learner = assembly.learners[0]
@@ -123,8 +143,8 @@ def sb3_run(name: str, seed: int, *, solve: bool) -> dict[str, float]:
         n_steps=c["steps"],
         batch_size=256,
         n_epochs=c["epochs"],
-        gamma=0.98,
-        gae_lambda=0.8,
+        gamma=c["gamma"],
+        gae_lambda=c["lambda"],
         ent_coef=0.0,
         learning_rate=lambda left: left * lr,
         clip_range=(lambda left: left * 0.2) if anneal else 0.2,
@@ -210,7 +230,7 @@ CELLS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--solve-seeds", type=int, default=10)
+    parser.add_argument("--solve-seeds", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="speed only, 2 seeds")
     parser.add_argument("--cell", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()

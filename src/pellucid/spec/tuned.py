@@ -38,8 +38,8 @@ TUNED: dict[str, dict[str, Settings]] = {
             {
                 "num_envs": 64,
                 "steps": 32,
-                "discount": 0.98,
-                "gae_lambda": 0.8,
+                "discount": 0.99,
+                "gae_lambda": 0.95,
                 "entropy": 0.0,
                 "normalise_observations": False,
             },
