@@ -55,6 +55,7 @@ def frames(batches: Any, name: str, total: int, schema: pa.Schema) -> Iterator[C
     """Chunks of record batches; rows are counted from 1."""
     seen = 0
     for batch in batches:
+        batch.validate(full=True)  # a damaged file may hold texts that are none: said here, not wherever they are used
         for start in range(0, batch.num_rows, size := rows_of(batch.num_columns)):
             part = batch.slice(start, size)
             numbers = np.arange(seen + 1, seen + part.num_rows + 1)
