@@ -1,0 +1,224 @@
+"""A network of many members that share nearly all weights: the default for tables.
+
+After TabM (Gorishniy, Kotelnikov & Babenko 2024): the members' hidden layers are one matrix product for all, and each
+member only scales what goes in and out of it (BatchEnsemble, Wen et al. 2020) and has a head of its own. Each member
+is trained on its own loss, the program answers with their mean: an ensemble for little more than the price of one.
+
+    z   = sum over fields of W_f e_f(x_f)              e_f: pieces of a number, or a one-hot category
+    h_k = relu(s_k * z + b_k)                           s_k: random signs at first, so that members differ
+    h_k = relu(s_k * (W (r_k * h_k)) + b_k)             for each further layer
+    y_k = H_k h_k + c_k + A z'                          A z': a linear path past the hidden layers, for all members
+
+Numbers are cut into pieces at the quantiles of the training part (Gorishniy et al. 2022), beside themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.random import derive
+from pellucid.nn.network import FieldEncoder, Network, safe
+
+
+class PieceEncoder(FieldEncoder):
+    """A linear map of a number's pieces: how far the number reaches through each of some intervals, and itself.
+
+    Args:
+        width: columns of the block; each is cut by itself.
+        pieces: intervals between quantiles of the training part; empty ones never matter.
+    """
+
+    low: Tensor
+    size: Tensor
+
+    def __init__(self, width: int, out: int, *, pieces: int) -> None:
+        super().__init__(width * (pieces + 1), out, normalise=False)
+        self.register_buffer("low", torch.zeros(width, pieces))
+        self.register_buffer("size", torch.full((width, pieces), math.inf))
+
+    @torch.no_grad()
+    def cut(self, block: Tensor) -> None:
+        """Set the intervals by the quantiles of a block (n, width)."""
+        for j, column in enumerate(block.T):
+            edges = torch.quantile(column.double(), torch.linspace(0, 1, self.low.shape[1] + 1).double()).float()
+            edges = torch.unique(edges)
+            found = len(edges) - 1
+            if found > 0:
+                self.low[j, :found], self.size[j, :found] = edges[:-1], edges[1:] - edges[:-1]
+
+    def normalised(self, block: Tensor) -> Tensor:
+        """Pieces in [0, 1] and the block itself, shape (n, width * (pieces + 1))."""
+        pieces = ((block[:, :, None] - self.low) / self.size).clamp(0.0, 1.0)
+        return torch.cat([pieces.flatten(1), block], dim=1)
+
+
+class Shared(nn.Module):
+    """One layer of all members: (n, K, i) -> (n, K, o)."""
+
+    def __init__(self, width: int, out: int, members: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, out, bias=False)
+        self.scale_in = nn.Parameter(torch.ones(members, width))
+        self.scale_out = nn.Parameter(torch.ones(members, out))
+        self.bias = nn.Parameter(torch.zeros(members, out))
+
+    def forward(self, h: Tensor) -> Tensor:
+        out: Tensor = torch.addcmul(self.bias, self.linear(h * self.scale_in), self.scale_out)
+        return out
+
+
+class Heads(nn.Module):
+    """A linear head per member: (n, K, i) -> (n, K, o)."""
+
+    def __init__(self, width: int, out: int, members: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(members, width, out))
+        self.bias = nn.Parameter(torch.zeros(members, out))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return torch.einsum("nki,kio->nko", h, self.weight) + self.bias
+
+
+class EnsembleNetwork(Network):
+    """`Network` whose trunk is an ensemble; its `forward` gives the members' mean.
+
+    Args:
+        widths, inputs, heads, width, depth: see `Network`.
+        members: K.
+        pieces: intervals of every number.
+        numbers: fields that are cut into pieces; the others are taken as they are.
+        mix: task -> "probability" (the mean is taken of probabilities) or "mean".
+        dropout: share of hidden units left out of each training batch.
+    """
+
+    def __init__(
+        self,
+        widths: Mapping[str, int],
+        inputs: Mapping[str, Sequence[str]],
+        heads: Mapping[str, Mapping[str, int]],
+        *,
+        width: int = 128,
+        depth: int = 2,
+        members: int = 16,
+        pieces: int = 16,
+        numbers: Sequence[str] = (),
+        mix: Mapping[str, str] | None = None,
+        dropout: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__({}, {}, {}, width=width, depth=1, activation="relu", seed=seed)
+        self.architecture: dict[str, Any] = {
+            "kind": "ensemble",
+            "widths": dict(widths),
+            "inputs": {task: list(fields) for task, fields in inputs.items()},
+            "heads": {task: dict(hs) for task, hs in heads.items()},
+            "width": width,
+            "depth": depth,
+            "members": members,
+            "pieces": pieces,
+            "numbers": list(numbers),
+            "mix": dict(mix or {}),
+            "dropout": dropout,
+        }
+        self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
+        self.mix = dict(mix or {})
+        for field, columns in widths.items():
+            cut = field in numbers and pieces > 0
+            encoder = (
+                PieceEncoder(columns, width, pieces=pieces) if cut else FieldEncoder(columns, width, normalise=False)
+            )
+            self.encoders[safe(field)] = encoder
+        self.signs = nn.Parameter(torch.ones(members, width))
+        self.biases = nn.Parameter(torch.zeros(members, width))
+        self.trunk = nn.Sequential(*(Shared(width, width, members) for _ in range(depth - 1)))
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict(
+            {safe(t): nn.ModuleDict({h: Heads(width, k, members) for h, k in hs.items()}) for t, hs in heads.items()}
+        )
+        self.past = nn.ModuleDict(  # the linear path, per task and head; over what the encoders see
+            {
+                safe(t): nn.ModuleDict({h: nn.Linear(sum(widths[f] for f in inputs[t]), k, bias=False) for h, k in hs.items()})
+                for t, hs in heads.items()
+            }
+        )
+        self._begin(seed)
+
+    @torch.no_grad()
+    def _begin(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(derive(seed, "ensemble"))
+        fan_in = sum(self.architecture["widths"].values())
+        for encoder in self.encoders.values():
+            assert isinstance(encoder, FieldEncoder)
+            weight = encoder.project.weight
+            nn.init.normal_(weight, std=1.0 / math.sqrt(max(1, fan_in)), generator=generator)
+            if isinstance(encoder, PieceEncoder):
+                weight[:, : encoder.low.numel()] = 0.0  # begins linear; the pieces grow where they are needed
+        draw = torch.randint(0, 2, self.signs.shape, generator=generator)
+        self.signs.copy_(2.0 * draw - 1.0)
+        nn.init.normal_(self.biases, std=0.5, generator=generator)
+        for layer in self.trunk:
+            assert isinstance(layer, Shared)
+            nn.init.kaiming_normal_(layer.linear.weight, generator=generator)
+        for module in self.modules():
+            if isinstance(module, Heads):
+                nn.init.normal_(module.weight, std=1.0 / math.sqrt(module.weight.shape[1]), generator=generator)
+        for path in self.past.modules():
+            if isinstance(path, nn.Linear):
+                path.weight.zero_()
+
+    @torch.no_grad()
+    def cut(self, blocks: Mapping[str, Tensor]) -> None:
+        """Set the pieces of all numbers by the training part's blocks."""
+        for field in self.architecture["numbers"]:
+            encoder = self.encoders[safe(field)]
+            if isinstance(encoder, PieceEncoder):
+                encoder.cut(blocks[field])
+
+    def hidden(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """The members' last hidden layer, shape (n, K, width)."""
+        z: Any = self.bias
+        for field in self.inputs[task]:
+            z = z + self.encoders[safe(field)](blocks[field])
+        h = self.dropout(torch.relu(torch.addcmul(self.biases, z[:, None, :], self.signs)))
+        for layer in self.trunk:
+            h = self.dropout(torch.relu(layer(h)))
+        out: Tensor = h
+        return out
+
+    def members(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
+        """Raw outputs of every head and member, each (n, K, k)."""
+        hidden, heads, past = self.hidden(blocks, task), self.heads[safe(task)], self.past[safe(task)]
+        assert isinstance(heads, nn.ModuleDict) and isinstance(past, nn.ModuleDict)
+        x = torch.cat([blocks[field] for field in self.inputs[task]], dim=1)
+        return {name: head(hidden) + past[name](x)[:, None, :] for name, head in heads.items()}
+
+    def actor(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
+        """Raw outputs of every head, each (n, k): the mean of the members' answers."""
+        return {name: self._mean(raw, task) for name, raw in self.members(blocks, task).items()}
+
+    def _mean(self, raw: Tensor, task: str) -> Tensor:
+        if self.mix.get(task, "mean") == "mean":
+            return raw.mean(1)
+        if raw.shape[2] > 1:
+            return torch.log_softmax(raw, dim=2).logsumexp(1) - math.log(raw.shape[1])
+        yes, no = (nn.functional.logsigmoid(sign * raw).logsumexp(1) for sign in (1.0, -1.0))
+        return yes - no
+
+    def features(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """The mean of the members' last hidden layer, shape (n, width)."""
+        return self.hidden(blocks, task).mean(1)
+
+    def shared(self) -> list[nn.Parameter]:
+        """What the tasks share: all but heads and linear paths."""
+        return [*self.encoders.parameters(), self.bias, self.signs, self.biases, *self.trunk.parameters()]
+
+
+def network_from(architecture: Mapping[str, Any]) -> Network:
+    """A network of an `architecture` as it stands in an artefact."""
+    arguments = dict(architecture)
+    return EnsembleNetwork(**arguments) if arguments.pop("kind", "mlp") == "ensemble" else Network(**arguments)
