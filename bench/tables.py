@@ -221,7 +221,34 @@ def tabm(train: TableData, test: pd.DataFrame, seed: int) -> Array:
     return found if classify else found * sd + mean
 
 
+def pellucid(train: TableData, test: pd.DataFrame, seed: int, **settings: Any) -> Array:
+    """The default for tables (`pellucid fit --data F --target y`)."""
+    from pellucid.assemble import assemble, problem
+    from pellucid.data.tables import rows_from_frame
+    from pellucid.spec.presets import table_spec
+    from pellucid.train.loop import Hooks
+
+    frame = train.inputs.assign(target=train.target)
+    overrides = tuple(f"{name.replace('__', '.')}={value}" for name, value in settings.items())
+    spec = table_spec("memory.csv", "target", name="bench", overrides=(f"seed={seed}", *overrides))
+    found = problem(spec, frame)
+    made = assemble(found, np.arange(len(frame)), seed=seed)
+    made.trainer.run(made.config, Hooks(made.schedule))
+    program = made.finish()
+    (name, task), *_ = program.tasks.items()
+    out = program(program.encode(rows_from_frame(test, found.fields)), name).double().numpy()
+    if train.kind == "regress":
+        return out[:, 0]
+    if out.shape[1] == 1:
+        yes = 1.0 / (1.0 + np.exp(-out[:, 0]))
+        return np.stack([1.0 - yes, yes], axis=1)
+    order = np.argsort(task.options["classes"])
+    p = np.exp(out - out.max(1, keepdims=True))
+    return (p / p.sum(1, keepdims=True))[:, order]
+
+
 MODELS: dict[str, Callable[[TableData, pd.DataFrame, int], Array]] = {
+    "pellucid": pellucid,
     "constant": constant,
     "linear": linear,
     "mlp": mlp,

@@ -14,8 +14,9 @@ from torch import Tensor
 from pellucid.assemble.problem import Problem
 from pellucid.assemble.tasks import declare, make_schema
 from pellucid.core.errors import SpecError
-from pellucid.core.random import derive
+from pellucid.core.random import derive, stream
 from pellucid.core.rows import Index, Rows
+from pellucid.core.schema import Field
 from pellucid.core.task import Task
 from pellucid.data.encoding import RAW, Encoding, Scale, identity
 from pellucid.envs.making import Stepping
@@ -23,6 +24,7 @@ from pellucid.envs.names import PRICE, TRADING
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.envs.vectorise import make as make_env
 from pellucid.multitask import ALL as COMBINES
+from pellucid.nn.ensemble import EnsembleNetwork
 from pellucid.nn.network import Network, safe
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import network_inputs
@@ -33,7 +35,8 @@ from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
 from pellucid.spec.model import ControlTask, Spec
-from pellucid.supervised.learner import Supervised
+from pellucid.supervised.learner import Supervised, SupervisedBatch
+from pellucid.train.held_out import HeldOut
 from pellucid.train.learner import Learner
 from pellucid.train.loop import LoopConfig, Trainer
 
@@ -63,6 +66,9 @@ class Assembly:
 
     def finish(self) -> NetworkProgram:
         """The trained program; a value head's unit is known only now."""
+        for part in self.trainer.parts:
+            if isinstance(part, HeldOut):
+                part.restore_best()
         network = averaged(self.program.network, self.trainer.optimiser)
         return self._program(network.cpu())  # evidence, explanation and storage are on the CPU
 
@@ -141,23 +147,57 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
             encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
     normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
     inputs = {t.name: network_inputs(t) for t in tasks.values()}
-    network = Network(
-        {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in read for read in inputs.values())},
-        inputs,
-        {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()},
-        width=spec.network.width,
-        depth=spec.network.depth,
-        activation=spec.network.activation,
-        normalise=normalise,
-        critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
-        images={f.name: f.shape for f in fields if f.kind == "image"},
-        seed=seed,
-    ).to(spec.train.device)
+    widths = {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
+    heads = {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()}
+    blocks = encoding.encode(rows) if rows is not None else {}
+    network: Network
+    if spec.network.kind == "ensemble":
+        network = _ensemble(spec, fields, tasks, blocks, widths, inputs, heads, seed)
+    else:
+        network = Network(
+            widths,
+            inputs,
+            heads,
+            width=spec.network.width,
+            depth=spec.network.depth,
+            activation=spec.network.activation,
+            normalise=normalise,
+            critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
+            images={f.name: f.shape for f in fields if f.kind == "image"},
+            seed=seed,
+        )
+    network = network.to(spec.train.device)
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
-    blocks = encoding.encode(rows) if rows is not None else {}
     learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
     return Assembly(program, *_trainer(spec, network, learners, seed), learners)
+
+
+def _ensemble(
+    spec: Spec,
+    fields: tuple[Field, ...],
+    tasks: dict[str, Task],
+    blocks: dict[str, Tensor],
+    widths: dict[str, int],
+    inputs: dict[str, tuple[str, ...]],
+    heads: dict[str, dict[str, int]],
+    seed: int,
+) -> EnsembleNetwork:
+    numbers = [f.name for f in fields if f.name in widths and f.kind in ("numeric", "series")]
+    network = EnsembleNetwork(
+        widths,
+        inputs,
+        heads,
+        width=spec.network.width,
+        depth=spec.network.depth,
+        members=spec.network.members,
+        pieces=spec.network.pieces,
+        numbers=numbers,
+        mix={t.name: "probability" if t.kind == "classify" else "mean" for t in tasks.values()},
+        seed=seed,
+    )
+    network.cut(blocks)
+    return network
 
 
 @torch.no_grad()
@@ -206,9 +246,31 @@ def _learner(
     assert rows is not None
     target, keep = training_target(task, rows)
     index = torch.from_numpy(np.flatnonzero(keep))
-    kept = {name: blocks[name][index] for name in task.inputs}
     settings = spec.train
-    return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise)
+    held = None
+    if settings.held_out is not None:
+        out, index = _hold_out(task, rows, target, index, settings.held_out, seed)
+        held = SupervisedBatch({name: blocks[name][out] for name in task.inputs}, target[out])
+    kept = {name: blocks[name][index] for name in task.inputs}
+    return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise, held=held)
+
+
+def _hold_out(task: Task, rows: Rows, target: Tensor, index: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Positions to hold out and to train on: the latest rows where there are times, else random ones of every class."""
+    n = len(index)
+    if rows.times is not None:
+        cut = n - max(1, round(share * n))
+        return index[cut:], index[:cut]
+    order = stream(seed, f"held_out/{task.name}").permutation(n)
+    if task.kind == "classify":  # every class in turn, so that each gives its share
+        code = target[index].numpy()[order]
+        place = np.empty(n)
+        for c in np.unique(code):
+            mine = np.flatnonzero(code == c)
+            place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+        order = order[np.argsort(place, kind="stable")]
+    cut = max(1, round(share * n))
+    return index[torch.from_numpy(order[:cut])], index[torch.from_numpy(order[cut:])]
 
 
 def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]]]:
@@ -228,6 +290,14 @@ def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.
     return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
 
 
+def _held_out(network: Network, learners: Sequence[Learner], patience: int) -> list[HeldOut]:
+    watched = [learner for learner in learners if isinstance(learner, Supervised) and learner.held is not None]
+    if not watched:
+        return []
+    every = max(1, max(len(learner.target) // learner.batch for learner in watched))
+    return [HeldOut(network, lambda: sum(w.held_out_loss(network) for w in watched), every=every, patience=patience)]
+
+
 def _trainer(
     spec: Spec, network: Network, learners: Sequence[Learner], seed: int
 ) -> tuple[Trainer, LoopConfig, Schedule]:
@@ -239,7 +309,14 @@ def _trainer(
     trained = parameters if flat is None else flat.halves
     optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
     trainer = Trainer(
-        network, learners, optimiser, parameters, shared=network.shared(), combine=COMBINES[train.combine], flat=flat
+        network,
+        learners,
+        optimiser,
+        parameters,
+        shared=network.shared(),
+        combine=COMBINES[train.combine],
+        parts=_held_out(network, learners, train.patience),
+        flat=flat,
     )
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
     config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every, seed)

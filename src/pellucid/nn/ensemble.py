@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from pellucid.core.random import derive
 from pellucid.nn.network import FieldEncoder, Network, safe
 
+NEVER = 1e9  # where a piece begins that no value reaches
+
 
 class PieceEncoder(FieldEncoder):
     """A linear map of a number's pieces: how far the number reaches through each of some intervals, and itself.
@@ -38,8 +40,8 @@ class PieceEncoder(FieldEncoder):
 
     def __init__(self, width: int, out: int, *, pieces: int) -> None:
         super().__init__(width * (pieces + 1), out, normalise=False)
-        self.register_buffer("low", torch.zeros(width, pieces))
-        self.register_buffer("size", torch.full((width, pieces), math.inf))
+        self.register_buffer("low", torch.full((width, pieces), NEVER))
+        self.register_buffer("size", torch.ones(width, pieces))
 
     @torch.no_grad()
     def cut(self, block: Tensor) -> None:
@@ -93,7 +95,6 @@ class EnsembleNetwork(Network):
         pieces: intervals of every number.
         numbers: fields that are cut into pieces; the others are taken as they are.
         mix: task -> "probability" (the mean is taken of probabilities) or "mean".
-        dropout: share of hidden units left out of each training batch.
     """
 
     def __init__(
@@ -108,7 +109,6 @@ class EnsembleNetwork(Network):
         pieces: int = 16,
         numbers: Sequence[str] = (),
         mix: Mapping[str, str] | None = None,
-        dropout: float = 0.1,
         seed: int = 0,
     ) -> None:
         super().__init__({}, {}, {}, width=width, depth=1, activation="relu", seed=seed)
@@ -123,7 +123,6 @@ class EnsembleNetwork(Network):
             "pieces": pieces,
             "numbers": list(numbers),
             "mix": dict(mix or {}),
-            "dropout": dropout,
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.mix = dict(mix or {})
@@ -136,13 +135,13 @@ class EnsembleNetwork(Network):
         self.signs = nn.Parameter(torch.ones(members, width))
         self.biases = nn.Parameter(torch.zeros(members, width))
         self.trunk = nn.Sequential(*(Shared(width, width, members) for _ in range(depth - 1)))
-        self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict(
             {safe(t): nn.ModuleDict({h: Heads(width, k, members) for h, k in hs.items()}) for t, hs in heads.items()}
         )
+        read = {task: sum(widths[field] for field in fields) for task, fields in inputs.items()}
         self.past = nn.ModuleDict(  # the linear path, per task and head; over what the encoders see
             {
-                safe(t): nn.ModuleDict({h: nn.Linear(sum(widths[f] for f in inputs[t]), k, bias=False) for h, k in hs.items()})
+                safe(t): nn.ModuleDict({h: nn.Linear(read[t], k, bias=False) for h, k in hs.items()})
                 for t, hs in heads.items()
             }
         )
@@ -184,16 +183,17 @@ class EnsembleNetwork(Network):
         z: Any = self.bias
         for field in self.inputs[task]:
             z = z + self.encoders[safe(field)](blocks[field])
-        h = self.dropout(torch.relu(torch.addcmul(self.biases, z[:, None, :], self.signs)))
+        h = torch.relu(torch.addcmul(self.biases, z[:, None, :], self.signs))
         for layer in self.trunk:
-            h = self.dropout(torch.relu(layer(h)))
+            h = torch.relu(layer(h))
         out: Tensor = h
         return out
 
     def members(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head and member, each (n, K, k)."""
         hidden, heads, past = self.hidden(blocks, task), self.heads[safe(task)], self.past[safe(task)]
-        assert isinstance(heads, nn.ModuleDict) and isinstance(past, nn.ModuleDict)
+        assert isinstance(heads, nn.ModuleDict)
+        assert isinstance(past, nn.ModuleDict)
         x = torch.cat([blocks[field] for field in self.inputs[task]], dim=1)
         return {name: head(hidden) + past[name](x)[:, None, :] for name, head in heads.items()}
 

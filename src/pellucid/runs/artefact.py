@@ -16,7 +16,7 @@ from pellucid.core.schema import Schema
 from pellucid.core.task import Task
 from pellucid.core.version import __version__
 from pellucid.data.encoding import Encoding
-from pellucid.nn.network import Network
+from pellucid.nn.ensemble import network_from
 from pellucid.nn.program import NetworkProgram
 from pellucid.rl.tabular import TabularProgram
 from pellucid.spec.loader import spec_from
@@ -65,7 +65,7 @@ def load_program(store: Store, entry: Entry) -> Learned:
     raw = store.blobs.get_json(blobs["program"])
     if "table" in raw:
         return _table(store.blobs.get_tensors(blobs["weights"])["Q"], Task.from_json(raw["tasks"][0]))
-    network = Network(**raw["architecture"])
+    network = network_from(raw["architecture"])
     network.load_state_dict(store.blobs.get_tensors(blobs["weights"]))
     network.eval()
     deltas = []

@@ -427,9 +427,14 @@ class ControlTask(Section):
 class NetworkSpec(Section):
     """The shared trunk."""
 
+    kind: Literal["mlp", "ensemble"] = Field(
+        default="mlp", description="ensemble: members that share nearly all weights, for tables (TabM)"
+    )
     width: Count = Field(default=256, le=16384, description="units per layer")
     depth: Count = Field(default=2, le=64, description="layers")
     activation: Literal["relu", "tanh", "silu"] = "relu"
+    members: Count = Field(default=16, le=1024, description="of an ensemble")
+    pieces: int = Field(default=16, ge=0, le=512, description="intervals that an ensemble cuts every number into")
 
 
 class TrainSpec(Section):
@@ -451,6 +456,10 @@ class TrainSpec(Section):
     combine: Literal["sum", "upgrad"] = Field(
         default="sum", description="how the tasks' gradients are combined on the shared trunk"
     )
+    held_out: OpenShare | None = Field(
+        default=None, description="share of the training rows by which the best weights are chosen; null: the last ones"
+    )
+    patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="networks of this size are fastest on a CPU")
     checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
 

@@ -12,8 +12,11 @@ from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
 from pellucid.nn.losses import loss_of
+from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
 from pellucid.train.learner import Loss, State
+
+CHUNK = 4096  # rows at a time, outside training
 
 
 class SupervisedBatch(NamedTuple):
@@ -29,6 +32,7 @@ class Supervised:
         blocks: encoded training rows, each (n, columns).
         target: in the training space of `nn.outputs`, shape (n,); class codes for `classify`.
         batch: rows per update (all rows when fewer).
+        held: rows that are held out of training, for `train.held_out`.
         noise: standard deviation of Gaussian noise on the encoded inputs, a ridge-like regulariser (Bishop 1995).
         seed: of the shuffles. Epoch e is `stream(seed, "shuffle/<task>", e)`: nothing to save but a counter.
     """
@@ -36,7 +40,15 @@ class Supervised:
     rowwise = True
 
     def __init__(
-        self, task: Task, blocks: dict[str, Tensor], target: Tensor, *, batch: int, seed: int, noise: float = 0.0
+        self,
+        task: Task,
+        blocks: dict[str, Tensor],
+        target: Tensor,
+        *,
+        batch: int,
+        seed: int,
+        noise: float = 0.0,
+        held: SupervisedBatch | None = None,
     ) -> None:
         if len(target) == 0:
             raise DataError(
@@ -44,7 +56,7 @@ class Supervised:
                 where="Supervised(...)",
                 mend="give more rows, a shorter window or a smaller review set",
             )
-        self.task, self.target = task, target
+        self.task, self.target, self.held = task, target, held
         self.blocks = {name: blocks[name] for name in task.inputs}
         self.batch, self.seed, self.noise = min(batch, len(target)), seed, noise
         self._drawn = 0
@@ -70,8 +82,25 @@ class Supervised:
         return SupervisedBatch({k: v.to(device) for k, v in blocks.items()}, self.target[index].to(device))
 
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
-        z = trained_space(self.task, network, batch.blocks)
-        return Loss(self._loss(z, batch.target).mean(), {})
+        members = getattr(network, "members", None)
+        if members is None:
+            return Loss(self._loss(trained_space(self.task, network, batch.blocks), batch.target).mean(), {})
+        # Each member of an ensemble learns by its own loss: the mean answer's would let them lean on one another.
+        raw = members(batch.blocks, self.task.name)
+        count = next(iter(raw.values())).shape[1]
+        z = OUTPUTS[self.task.kind].training(self.task, {name: value.flatten(0, 1) for name, value in raw.items()})
+        return Loss(self._loss(z, batch.target.repeat_interleave(count)).mean(), {})
+
+    @torch.no_grad()
+    def held_out_loss(self, network: nn.Module) -> float:
+        """Of the program's own answer on the rows held out."""
+        assert self.held is not None
+        total, n = 0.0, len(self.held.target)
+        for start in range(0, n, CHUNK):
+            part = slice(start, start + CHUNK)
+            z = trained_space(self.task, network, {name: block[part] for name, block in self.held.blocks.items()})
+            total += float(self._loss(z, self.held.target[part]).sum())
+        return total / n
 
     def after_step(self, network: nn.Module, metrics: dict[str, float]) -> None:
         return None

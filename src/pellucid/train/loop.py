@@ -146,6 +146,7 @@ class Trainer:
             self.history.add(self.update, metrics)
             self.update += 1
             enough = hooks.progress is not None and hooks.progress(self.update, metrics) is False
+            enough = enough or any(getattr(part, "enough", False) for part in self.parts)
             last = enough or self.update == config.updates
             stopping = hooks.stop is not None and not last and hooks.stop()
             if last or stopping or self.update % config.checkpoint_every == 0:
