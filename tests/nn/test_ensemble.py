@@ -124,7 +124,7 @@ def test_interactions_are_learned():
         "name": "t",
         "data": {"kind": "table", "source": "memory.csv", "target": "y"},
         "network": {"kind": "ensemble", "width": 32, "members": 8, "pieces": 8},
-        "train": {"updates": 400, "lr": 5e-3, "weight_decay": 1e-4, "held_out": 0.2},
+        "train": {"updates": 400, "lr": 5e-3, "weight_decay": 1e-4, "early_stop": {"held_out": 0.2}},
     }
     found = problem(spec_from(raw, where="test"), frame)
     made_up = assemble(found, np.arange(900), seed=0)

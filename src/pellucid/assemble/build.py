@@ -248,8 +248,8 @@ def _learner(
     index = torch.from_numpy(np.flatnonzero(keep))
     settings = spec.train
     held = None
-    if settings.held_out is not None:
-        out, index = _hold_out(task, rows, target, index, settings.held_out, seed)
+    if settings.early_stop.held_out is not None:
+        out, index = _hold_out(task, rows, target, index, settings.early_stop.held_out, seed)
         held = SupervisedBatch({name: blocks[name][out] for name in task.inputs}, target[out])
     kept = {name: blocks[name][index] for name in task.inputs}
     return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise, held=held)
@@ -315,7 +315,7 @@ def _trainer(
         parameters,
         shared=network.shared(),
         combine=COMBINES[train.combine],
-        parts=_held_out(network, learners, train.patience),
+        parts=_held_out(network, learners, train.early_stop.patience),
         flat=flat,
     )
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)

@@ -437,6 +437,15 @@ class NetworkSpec(Section):
     pieces: int = Field(default=16, ge=0, le=512, description="intervals that an ensemble cuts every number into")
 
 
+class EarlyStopSpec(Section):
+    """When to end, by rows that are held out of training (supervised tasks)."""
+
+    held_out: OpenShare | None = Field(
+        default=None, description="share of the training rows by which the best weights are chosen; null: the last ones"
+    )
+    patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
+
+
 class TrainSpec(Section):
     """The training loop."""
 
@@ -456,10 +465,7 @@ class TrainSpec(Section):
     combine: Literal["sum", "upgrad"] = Field(
         default="sum", description="how the tasks' gradients are combined on the shared trunk"
     )
-    held_out: OpenShare | None = Field(
-        default=None, description="share of the training rows by which the best weights are chosen; null: the last ones"
-    )
-    patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
+    early_stop: EarlyStopSpec = EarlyStopSpec()
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="networks of this size are fastest on a CPU")
     checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
 

@@ -32,7 +32,7 @@ class Supervised:
         blocks: encoded training rows, each (n, columns).
         target: in the training space of `nn.outputs`, shape (n,); class codes for `classify`.
         batch: rows per update (all rows when fewer).
-        held: rows that are held out of training, for `train.held_out`.
+        held: rows that are held out of training, for `train.early_stop`.
         noise: standard deviation of Gaussian noise on the encoded inputs, a ridge-like regulariser (Bishop 1995).
         seed: of the shuffles. Epoch e is `stream(seed, "shuffle/<task>", e)`: nothing to save but a counter.
     """
