@@ -33,6 +33,7 @@ from pellucid.runs.policies import on_rows
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.runs.reading import read_problem
 from pellucid.runs.said import about
+from pellucid.runs.sanity import KINDS, check_end, check_start, sentences
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
 from pellucid.spec.model import ControlTask, Spec
@@ -143,7 +144,13 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program))
     entries, wealth = judge_folds(prob, results, trials=1 + _other_trials(prob, store))
-    program, history = run.train("final fit", partial(assemble, prob, parts.train, seed=spec.seed))
+    build = partial(assemble, prob, parts.train, seed=spec.seed)
+    known = any(task.kind in KINDS for task in spec.tasks.values())
+    checks = check_start(build()) if known else []
+    program, history = run.train("final fit", build)
+    checks += check_end(build(), program) if known else []
+    for line in sentences(checks):
+        run.reporter.note(line)
     controls = _controls(prob, run) if spec.evidence.controls and rows.times is not None else []
     review = rows.take(parts.review)
     outputs = {name: outputs_table(program, task, _met(task, review)) for name, task in program.tasks.items()}
@@ -157,7 +164,8 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": [*prob.notes, *parts.notes, *run.notes],
+        "notes": [*prob.notes, *parts.notes, *run.notes, *sentences([c for c in checks if not c.passed])],
+        "sanity": [check.to_json() for check in checks],
         **({"quarantine": prob.quarantine} if prob.quarantine else {}),
         "review": _described(review),
         "parameters": program.parameter_count(),
