@@ -289,8 +289,10 @@ KEYS = {  # dotted path -> its line, counted from 1
     "evidence.folds": 18,
 }  # fmt: skip
 WRONG = {  # values that no key takes
-    "seed": ["-1", "x", "1.5", "[1]"], "data.kind": ["tabel", "3"], "data.source": ["3", "''"], "data.target": ["{a: 1}"],
-    "data.read.separator": ["',,'", "3"], "data.read.bad_rows": ["2", "-0.1", "many"], "network.width": ["0", "-3", "wide"],
+    "seed": ["-1", "x", "1.5", "[1]"], "data.kind": ["tabel", "3"], "data.source": ["3", "''"],
+    "data.target": ["{a: 1}"],
+    "data.read.separator": ["',,'", "3"], "data.read.bad_rows": ["2", "-0.1", "many"],
+    "network.width": ["0", "-3", "wide"],
     "network.depth": ["65", "'2'"], "train.updates": ["0", "1e3.5", "null"], "train.lr": ["0", "-1", "fast", ".inf"],
     "train.optimiser": ["adamm", "1"], "evidence.folds": ["0", "51", "true"],
 }  # fmt: skip
@@ -334,7 +336,8 @@ def garbled(draw: st.DrawFn, texts: list[bytes], name: str) -> Malformed:
 
 
 PIECES = [
-    b"", b",", b";", b"\t", b"\n", b"\r", b'"', b'""', b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"nan", b"inf", b"1e999", b"{", b"}",
+    b"", b",", b";", b"\t", b"\n", b"\r", b'"', b'""', b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"nan", b"inf", b"1e999",
+    b"{", b"}",
     b"[", b"]", b": ", b"\\u12", b"9" * 400, b"\n\n", b"'", b"- ", b"&a", b"*a", b"!!set ",
 ]  # fmt: skip
 

@@ -251,7 +251,8 @@ def _learner(
     if settings.early_stop.held_out is not None:
         out, index = _hold_out(task, rows, target, index, settings.early_stop.held_out, seed)
         held = SupervisedBatch({name: blocks[name][out] for name in task.inputs}, target[out])
-    kept = {name: blocks[name][index] for name in task.inputs}
+    every = len(index) == len(target)  # then nothing is copied: many rows are held once
+    kept = {name: blocks[name] if every else blocks[name][index] for name in task.inputs}
     return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise, held=held)
 
 

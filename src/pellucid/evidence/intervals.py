@@ -34,6 +34,9 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 FEW = 10  # below this many values a bootstrap interval is too narrow, and Student's t is used
+MANY = 100_000  # rows from which on a resample is drawn by buckets
+BUCKETS = 512
+TAIL = 256  # extreme values on each side that are drawn one by one
 CHUNK = 4_000_000  # entries of an index matrix that are in memory at once
 
 
@@ -57,12 +60,32 @@ def iid_bootstrap(values: Floats, *, draws: int, generator: np.random.Generator)
         Shape (draws,) or (draws, k).
     """
     n = len(values)
+    if n > MANY and values.ndim == 1:
+        return _bucketed(values, draws, generator)
     chunk = max(1, CHUNK // (n * max(1, values[0].size)))
     parts = []
     for start in range(0, draws, chunk):
         index = generator.integers(0, n, size=(min(chunk, draws - start), n), dtype=np.int32)
         parts.append(values[index].mean(axis=1))
     return np.concatenate(parts)
+
+
+def _bucketed(values: Floats, draws: int, generator: np.random.Generator) -> Floats:
+    """`iid_bootstrap` of very many rows without a lookup a row.
+
+    Sorted values lie in buckets of near equals, the extreme ones each alone. How many of a resample fall into each is
+    drawn exactly (multinomial); the sum of so many draws within a bucket is normal with its mean and variance.
+    """
+    ordered = np.sort(values)
+    alone = np.concatenate([ordered[:TAIL], ordered[-TAIL:]])
+    buckets = [*alone.reshape(-1, 1), *np.array_split(ordered[TAIL:-TAIL], BUCKETS)]
+    sizes = np.asarray([len(bucket) for bucket in buckets])
+    means = np.asarray([bucket.mean() for bucket in buckets])
+    spread = np.asarray([bucket.var() for bucket in buckets])
+    counts = generator.multinomial(len(values), sizes / len(values), size=draws)
+    within = np.sqrt(counts @ spread) * generator.standard_normal(draws)
+    found: Floats = (counts @ means + within) / len(values)
+    return found
 
 
 def stationary_bootstrap(values: Floats, *, block: float, draws: int, generator: np.random.Generator) -> Floats:

@@ -25,6 +25,7 @@ from pellucid.envs.making import Stepping, using
 from pellucid.evidence.folds import touched, walk_forward
 from pellucid.rl.tabular import TabularProgram
 from pellucid.runs.artefact import FORMAT, Learned, provenance
+from pellucid.runs.encoded import told_fewer
 from pellucid.runs.judge import FoldResult, judge_folds
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.keeping import backgrounds, describe_rows, keep_version
@@ -143,6 +144,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         stage = f"fold {i + 1} of {len(parts.folds)}"
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program))
+    seen = [(result.program, result.fold.train) for result in results]
     entries, wealth = judge_folds(prob, results, trials=1 + _other_trials(prob, store))
     build = partial(assemble, prob, parts.train, seed=spec.seed)
     known = any(task.kind in KINDS for task in spec.tasks.values())
@@ -164,7 +166,13 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         "seed": spec.seed,
         "trials": 1,
         "looks": 0,
-        "notes": [*prob.notes, *parts.notes, *run.notes, *sentences([c for c in checks if not c.passed])],
+        "notes": [
+            *prob.notes,
+            *parts.notes,
+            *run.notes,
+            *told_fewer(rows, seen),
+            *sentences([c for c in checks if not c.passed]),
+        ],
         "sanity": [check.to_json() for check in checks],
         **({"quarantine": prob.quarantine} if prob.quarantine else {}),
         "review": _described(review),

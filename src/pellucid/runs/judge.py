@@ -21,6 +21,7 @@ from pellucid.evidence.folds import Fold, stratified_folds
 from pellucid.evidence.metrics import class_codes, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
+from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.outputs import outputs_table
 from pellucid.runs.policies import forecasts, on_rows, trades
@@ -125,11 +126,11 @@ def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> Pric
         return PriceContext.from_rows(rows, train, test, horizon=horizon, cost=cost)
 
     def matrix(index: Index) -> Floats:
-        blocks = result.program.encode(rows.take(index))
-        return np.concatenate([blocks[name].numpy().astype(np.float64) for name in task.inputs], axis=1)
+        return encoded(result.program, task, rows, index)
 
     y = rows.targets[task.options["target"]]
     y = class_codes(np.asarray(y).astype(str), task) if task.kind == "classify" else np.asarray(y, dtype=np.float64)
+    train = fewer(train, columns_of(result.program, task, rows), prob.spec.seed)
     return TableContext(matrix(train), y[train], matrix(test), y[test], prob.spec.seed)
 
 

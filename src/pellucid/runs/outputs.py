@@ -19,6 +19,8 @@ from pellucid.evidence.metrics import probabilities, row_losses
 from pellucid.nn.outputs import choices, likeliest
 from pellucid.runs.policies import POSITION, action_dimension, forecasts, greedy, replay_policy, rollout, trades
 
+MANY = 100_000  # rows from which on they are answered in pieces
+PIECE = 20_000
 HELD_OUT = 1_000_003  # first seed of held-out episodes, far from any training seed
 
 
@@ -38,12 +40,19 @@ def outputs_table(program: Program, task: Task, rows: Rows | None, *, episodes: 
     if forecasts(task):
         return _forecast(program, task, rows)
     y = rows.targets.get(str(task.options.get("target", task.name)))
-    outputs = program(program.encode(rows), task.name).double().cpu().numpy()
+    outputs = answers(program, task, rows)
     known = _known(y, len(rows))
     loss = np.full(len(rows), np.nan)
     if y is not None and known.any():
         loss[known] = row_losses(task, y[known], outputs[known])
     return _table(rows, y, loss, decisions(task, outputs, rows), task, outputs)
+
+
+def answers(program: Program, task: Task, rows: Rows) -> npt.NDArray[np.float64]:
+    """Outputs of a task, shape (n, k); many rows in pieces, so that their activations are never all in memory."""
+    pieces = [slice(i, i + PIECE) for i in range(0, len(rows), PIECE)] if len(rows) > MANY else [slice(None)]
+    found = [program(program.encode(rows.take(piece)), task.name).double().cpu().numpy() for piece in pieces]
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _known(y: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.bool_]:
