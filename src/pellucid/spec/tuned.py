@@ -36,7 +36,7 @@ TUNED: dict[str, dict[str, Settings]] = {
         # solution; raw observations are well scaled as they are.
         "ppo": Settings(
             {
-                "num_envs": 64,
+                "num_envs": 32,
                 "steps": 32,
                 "discount": 0.99,
                 "gae_lambda": 0.95,
