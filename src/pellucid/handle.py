@@ -352,7 +352,8 @@ def fit(
 
     Args:
         spec: a YAML file or a `Spec`; without it, give `data` and `target`, or `env`.
-        data: a table in memory, a file, pattern or URL (see docs/reference/data.md); beside a spec, it replaces the spec's own source.
+        data: a table in memory, a file, pattern or URL (see docs/reference/data.md); beside a spec, it replaces the
+            spec's own source.
         target: the column to predict.
         env: a Gymnasium id, an Env, a VectorEnv, or a callable that makes either; beside a spec, the object that its
             `given:NAME` stands for. An object is not kept: later steps that play in it need it again.

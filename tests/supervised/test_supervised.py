@@ -9,6 +9,7 @@ from torch import nn
 
 from pellucid.core.errors import DataError
 from pellucid.core.task import Task
+from pellucid.nn.losses import log_loss
 from pellucid.optim import build
 from pellucid.supervised.learner import Supervised
 from pellucid.train.loop import LoopConfig, Trainer
@@ -130,3 +131,58 @@ def test_noise_is_a_ridge():
     found = network.layer.weight.detach()[0].numpy()
     np.testing.assert_allclose(found, ridge, atol=0.06)
     assert np.abs(found - np.linalg.lstsq(x, y, rcond=None)[0]).max() > 0.3
+
+
+def _imbalanced(**options: object) -> Supervised:
+    task = Task("y", "classify", ("x",), ("yes",), "logit", "log_loss", (), {"classes": ["no", "yes"], "target": "y"})
+    y = torch.tensor([0] * 90 + [1] * 10)
+    return Supervised(task, {"x": torch.zeros(100, 1)}, y, batch=100, seed=0, **options)  # type: ignore[arg-type]
+
+
+class _Constant(torch.nn.Module):
+    """One log-odds for all rows: the loss's optimum has a closed form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.z = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, blocks: dict[str, torch.Tensor], task: str) -> dict[str, torch.Tensor]:
+        return {"out": self.z.expand(len(blocks["x"]), 1)}
+
+
+def _optimum(learner: Supervised) -> float:
+    network = _Constant()
+    batch = learner.next_batch(network)
+    optimiser = torch.optim.LBFGS([network.z], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = learner.loss(network, batch).value
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return float(torch.sigmoid(network.z).detach())
+
+
+def test_balanced_classes_and_smoothed_targets_move_the_optimum_as_they_should() -> None:
+    assert _optimum(_imbalanced()) == pytest.approx(0.1, abs=1e-4)
+    assert _optimum(_imbalanced(balanced=True)) == pytest.approx(0.5, abs=1e-4)
+    assert _optimum(_imbalanced(smoothing=0.2)) == pytest.approx(0.1 * 0.8 + 0.1, abs=1e-4)
+
+
+def test_weights_of_balanced_classes_average_to_one() -> None:
+    learner = _imbalanced(balanced=True)
+    assert learner._weights is not None
+    torch.testing.assert_close(learner._weights, torch.tensor([100 / 180, 100 / 20]))
+    assert float(learner._weights[learner.target].mean()) == pytest.approx(1.0)
+
+
+def test_smoothing_of_several_classes_is_torchs() -> None:
+    z, y = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    wanted = torch.nn.functional.cross_entropy(z, y, reduction="none", label_smoothing=0.3)
+    torch.testing.assert_close(log_loss(z, y, 0.3), wanted)
+    two = torch.stack([torch.zeros(4), torch.tensor([0.3, -1.0, 2.0, 0.0])], 1)  # one log-odds is two logits
+    torch.testing.assert_close(
+        log_loss(two[:, 1:], torch.tensor([0, 1, 1, 0]), 0.3), log_loss(two, torch.tensor([0, 1, 1, 0]), 0.3)
+    )

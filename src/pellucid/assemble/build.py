@@ -253,7 +253,17 @@ def _learner(
         held = SupervisedBatch({name: blocks[name][out] for name in task.inputs}, target[out])
     every = len(index) == len(target)  # then nothing is copied: many rows are held once
     kept = {name: blocks[name] if every else blocks[name][index] for name in task.inputs}
-    return Supervised(task, kept, target[index], batch=settings.batch, seed=seed, noise=settings.noise, held=held)
+    return Supervised(
+        task,
+        kept,
+        target[index],
+        batch=settings.batch,
+        seed=seed,
+        noise=settings.noise,
+        held=held,
+        balanced=getattr(declared, "class_weights", "equal") == "balanced",
+        smoothing=float(getattr(declared, "label_smoothing", 0.0)),
+    )
 
 
 def _hold_out(task: Task, rows: Rows, target: Tensor, index: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ ALGORITHMS = ("ppo", "a2c", "dqn", "sac", "es", *TABULAR)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", nargs="?", help="a YAML file")
-    parser.add_argument("--data", metavar="SOURCE", help="a file, pattern or URL (beside a spec: instead of its source)")
+    parser.add_argument("--data", metavar="SOURCE", help="a file, pattern or URL (beside a spec: for its source)")
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
     parser.add_argument("--env", metavar="ID", help="a Gymnasium environment, e.g. CartPole-v1")
     parser.add_argument(

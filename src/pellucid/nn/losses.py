@@ -28,11 +28,16 @@ def squared(z: Tensor, target: Tensor) -> Tensor:
     return (z[:, 0] - target).square()
 
 
-def log_loss(z: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of one log-odds (n, 1) or k logits (n, k) for class codes (n,)."""
+def log_loss(z: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of one log-odds (n, 1) or k logits (n, k) for class codes (n,).
+
+    Args:
+        smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016).
+    """
     if z.shape[1] == 1:
-        return binary_cross_entropy_with_logits(z[:, 0], target.to(z.dtype), reduction="none")
-    return cross_entropy(z, target.long(), reduction="none")
+        soft = target.to(z.dtype) * (1.0 - smoothing) + 0.5 * smoothing
+        return binary_cross_entropy_with_logits(z[:, 0], soft, reduction="none")
+    return cross_entropy(z, target.long(), reduction="none", label_smoothing=smoothing)
 
 
 def loss_of(task: Task) -> Callable[[Tensor, Tensor], Tensor]:

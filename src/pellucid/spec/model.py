@@ -134,6 +134,12 @@ class ClassifyTask(Section):
 
     kind: Literal["classify"]
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
+    class_weights: Literal["equal", "balanced"] = Field(
+        default="equal", description="balanced: every class counts as much as any other, and odds are not the data's"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of every target that is spread over all classes"
+    )
 
 
 class RegressTask(Section):

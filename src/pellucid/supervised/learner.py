@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
-from pellucid.nn.losses import loss_of
+from pellucid.nn.losses import log_loss, loss_of
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
 from pellucid.train.learner import Loss, State
@@ -33,6 +34,8 @@ class Supervised:
         target: in the training space of `nn.outputs`, shape (n,); class codes for `classify`.
         batch: rows per update (all rows when fewer).
         held: rows that are held out of training, for `train.early_stop`.
+        balanced: every class of a classification counts as much as any other.
+        smoothing: of its targets, see `losses.log_loss`.
         noise: standard deviation of Gaussian noise on the encoded inputs, a ridge-like regulariser (Bishop 1995).
         seed: of the shuffles. Epoch e is `stream(seed, "shuffle/<task>", e)`: nothing to save but a counter.
     """
@@ -49,6 +52,8 @@ class Supervised:
         seed: int,
         noise: float = 0.0,
         held: SupervisedBatch | None = None,
+        balanced: bool = False,
+        smoothing: float = 0.0,
     ) -> None:
         if len(target) == 0:
             raise DataError(
@@ -62,6 +67,9 @@ class Supervised:
         self._drawn = 0
         self._order: tuple[int, Tensor] | None = None
         self._loss = loss_of(task)
+        # What is trained may differ from what is judged: the held-out loss stays the task's own.
+        self._trained = partial(log_loss, smoothing=smoothing) if smoothing else self._loss
+        self._weights = _class_weights(target, len(task.options["classes"])) if balanced else None
 
     def next_batch(self, network: nn.Module) -> SupervisedBatch:
         per_epoch = max(1, len(self.target) // self.batch)
@@ -84,12 +92,16 @@ class Supervised:
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
         members = getattr(network, "members", None)
         if members is None:
-            return Loss(self._loss(trained_space(self.task, network, batch.blocks), batch.target).mean(), {})
+            return Loss(self._mean(trained_space(self.task, network, batch.blocks), batch.target), {})
         # Each member of an ensemble learns by its own loss: the mean answer's would let them lean on one another.
         raw = members(batch.blocks, self.task.name)
         count = next(iter(raw.values())).shape[1]
         z = OUTPUTS[self.task.kind].training(self.task, {name: value.flatten(0, 1) for name, value in raw.items()})
-        return Loss(self._loss(z, batch.target.repeat_interleave(count)).mean(), {})
+        return Loss(self._mean(z, batch.target.repeat_interleave(count)), {})
+
+    def _mean(self, z: Tensor, target: Tensor) -> Tensor:
+        each = self._trained(z, target)
+        return (each if self._weights is None else each * self._weights.to(each.device)[target]).mean()
 
     @torch.no_grad()
     def held_out_loss(self, network: nn.Module) -> float:
@@ -110,3 +122,9 @@ class Supervised:
 
     def set_state(self, state: State) -> None:
         self._drawn, self._order = int(state["drawn"]), None
+
+
+def _class_weights(target: Tensor, classes: int) -> Tensor:
+    """n / (classes n_c): a mean weight of one over the rows; a class without rows never weighs."""
+    count = torch.bincount(target.long(), minlength=classes).float()
+    return len(target) / ((count > 0).sum() * count.clamp_min(1.0))
