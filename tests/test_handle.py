@@ -215,7 +215,7 @@ def test_two_wrapped_regressors_and_a_callable():
     assert found["outputs"][0]["correlation"] == pytest.approx(1.0)
     assert found["candidate"] < 1e-20
     evidence = line.evaluate(fresh, "pay")
-    assert [row["name"] for row in evidence["baselines"]] == ["mean", "linear", "hist_gradient_boosting"]
+    assert [row["name"] for row in evidence["baselines"]][:3] == ["mean", "linear", "hist_gradient_boosting"]
     assert evidence["skill"]
     why = rule.explain(fresh[:3], background=fresh)
     shift = fresh[["a", "b"]][:3] - fresh[["a", "b"]].mean()
@@ -246,7 +246,7 @@ def test_what_a_diff_cannot_do(bank, tmp_path):
 def test_a_wrapped_classifier_is_judged():
     program = pellucid.wrap(forest(0), inputs=["a", "b", "leak"])
     entry = program.evaluate(leaky(150, seed=5), "y")
-    assert [row["name"] for row in entry["baselines"]] == ["majority", "linear", "hist_gradient_boosting"]
+    assert [row["name"] for row in entry["baselines"]][:3] == ["majority", "linear", "hist_gradient_boosting"]
     assert entry["n"] == 150
     flags = leaky(150, seed=5).assign(y=lambda f: f["y"] == "yes")
     boolean = pellucid.wrap(LogisticRegression().fit(flags[["a", "b"]], flags["y"]), inputs=["a", "b"])
@@ -291,7 +291,7 @@ def test_a_policy_of_stable_baselines():
     assert list(before.columns) == ["action_0", "action_1", "value"]
     entry = early.evaluate(env="CartPole-v1", episodes=10)
     assert entry["n"] == 10
-    assert [row["name"] for row in entry["baselines"]] == ["random", "best_constant_action"]
+    assert [row["name"] for row in entry["baselines"]][:3] == ["random", "best_constant_action"]
     picked, _ = model.predict(states.to_numpy(dtype=np.float32), deterministic=True)
     assert (before[["action_0", "action_1"]].to_numpy().argmax(1) == picked).all()
     why = early.explain(states[:3], background=states, evaluations=128)

@@ -25,6 +25,7 @@ from pellucid.review.diff import diff as diff_sides
 from pellucid.review.sides import touched_keys
 from pellucid.runs.acting import act
 from pellucid.runs.artefact import Learned, id_column, load_program
+from pellucid.runs.calibrating import with_interval
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.explaining import data_rows
 from pellucid.runs.explaining import explain as explain_rows
@@ -91,8 +92,17 @@ class LearnedProgram:
     def feedback(self) -> Feedback:
         return Feedback(self)
 
-    def predict(self, data: pd.DataFrame | Rows, task: str | None = None) -> pd.DataFrame:
-        """Outputs on rows or a table, one column per output, in the program's units."""
+    def predict(
+        self, data: pd.DataFrame | Rows, task: str | None = None, *, interval: float | None = None
+    ) -> pd.DataFrame:
+        """Outputs on rows or a table, one column per output, in the program's units.
+
+        Args:
+            interval: 0.9 also gives columns that hold the truth in 9 of 10 cases, by split conformal prediction on the
+                folds of the fit: `low` and `high` of a number, `set` of classes (`a|b`).
+        Raises:
+            DataError: the program keeps no such intervals.
+        """
         program, name = self.program, task or next(iter(self.program.tasks))
         rows = data
         if not isinstance(rows, Rows):
@@ -100,7 +110,16 @@ class LearnedProgram:
             rows = rows_from_frame(rows, inputs)
         outputs = program(program.encode(rows), name).double().numpy()
         index = data.index if isinstance(data, pd.DataFrame) else pd.Index(rows.keys)
-        return pd.DataFrame(outputs, columns=list(program.task(name).outputs), index=index)
+        frame = pd.DataFrame(outputs, columns=list(program.task(name).outputs), index=index)
+        if interval is None:
+            return frame
+        if getattr(program, "deltas", ()):
+            raise DataError(
+                "a correction has changed the program since its intervals were measured.",
+                where="predict(interval=...)",
+                mend="use the version before the correction, or fit again",
+            )
+        return frame.assign(**with_interval(program.task(name), outputs, interval))
 
     def act(
         self, observation: Any, *, task: str | None = None, deterministic: bool = True, seed: int = 0, step: int = 0

@@ -141,7 +141,7 @@ def test_evaluate_on_other_rows(home: Home, capsys: pytest.CaptureFixture[str]) 
     assert "128 rows were touched by its training and are left out" in " ".join(done.out.split())
     task = Run(capsys, "evaluate", "bank@1", "--data", "bank.csv", "--json").json["tasks"][0]
     assert task["n"] == 32
-    assert [b["name"] for b in task["baselines"]] == ["majority", "linear", "hist_gradient_boosting"]
+    assert [b["name"] for b in task["baselines"]][:3] == ["majority", "linear", "hist_gradient_boosting"]
     prices = Run(capsys, "evaluate", "stocks", "--data", "prices.csv", "--json").json
     assert {t["task"] for t in prices["tasks"]} == {"forecast", "risk", "trade"}
     assert fingerprint(home.store) == before  # what a version keeps is not touched

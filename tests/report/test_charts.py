@@ -30,6 +30,7 @@ DRAWINGS: dict[str, Draw] = {
     "attribution": lambda s, v, w: charts.attribution_bars(
         s, [s, "b"], [Column(s, v[:2], v[1:3]), Column("b", v[1:3])], width=w
     ),
+    "confusion": lambda s, v, w: charts.confusion_chart(s, [s, "b"], [v[:2], v[1:3]], width=w),
     "flips": lambda s, v, w: charts.flip_chart(s, v[0], v[1], v[2], width=w),
     "heat": lambda s, v, w: charts.heat_map(s, [s, "b"], [s, "day"], [v[:2], v[1:3]], [v[:2]], width=w),
     "intervals": _intervals,
@@ -37,6 +38,9 @@ DRAWINGS: dict[str, Draw] = {
     "moved": lambda s, v, w: charts.moved_chart(s, [Moved(s, v[0], v[1]), Moved("b", v[2], v[1], False)], width=w),
     "reliability": lambda s, v, w: charts.reliability_chart(
         s, [Bin(v[0], v[1], v[0], v[2], 10), Bin(v[1], v[2], v[2], v[2], 3)], x_label=s, width=w
+    ),
+    "residuals": lambda s, v, w: charts.residual_chart(
+        s, [Bin(v[0], v[1], v[0], v[2], 10), Bin(v[1], v[2], v[2], v[2], 3)], unit=s, width=w
     ),
     "share": lambda s, v, w: charts.share_bar(s, v[0], width=w),
     "shifts": lambda s, v, w: charts.shift_chart(s, [Shift(s, v[0], v[1]), Shift("b", v[2], v[1])], width=w),

@@ -148,7 +148,7 @@ def test_a_table_program_is_judged_on_the_very_rows(fitted_bank):
     z = program(program.encode(rows), "y").double().numpy()[:, 0]
     sign = np.where(rows.targets["target"] == "yes", 1.0, -1.0)
     assert entry["value"] == pytest.approx(np.log1p(np.exp(-sign * z)).mean())
-    assert [row["name"] for row in entry["baselines"]] == ["majority", "linear", "hist_gradient_boosting"]
+    assert [row["name"] for row in entry["baselines"]][:3] == ["majority", "linear", "hist_gradient_boosting"]
     assert entry["n"] == 150
     assert entry["skill"]
     with pytest.raises(DataError, match="a control program cannot be judged on a table"):
@@ -178,7 +178,11 @@ def test_other_rows_are_judged_without_those_that_were_touched(bank):
     plain = judge_elsewhere(store, entry, str(bank.folder / "new.csv"))
     assert plain["notes"] == []
     assert (plain["program"], plain["tasks"][0]["n"]) == ("bank@1", 100)
-    assert [row["name"] for row in plain["tasks"][0]["baselines"]] == ["majority", "linear", "hist_gradient_boosting"]
+    assert [row["name"] for row in plain["tasks"][0]["baselines"]][:3] == [
+        "majority",
+        "linear",
+        "hist_gradient_boosting",
+    ]
     both = pd.concat([fresh, leaky()])
     mixed = judge_elsewhere(store, entry, both)
     assert mixed["notes"] == ["240 rows were touched by its training and are left out"]

@@ -30,7 +30,9 @@ class Outputs(Protocol):
 
 
 class Classify:
-    """One log-odds for two classes, else one centred logit per class."""
+    """One log-odds for two classes, else one centred logit per class; divided by the task's temperature, if it has one
+    (see `evidence.calibration`): so that everybody who asks the program hears calibrated probabilities.
+    """
 
     def head_widths(self, task: Task) -> dict[str, int]:
         k = len(task.options["classes"])
@@ -41,7 +43,8 @@ class Classify:
         return z if z.shape[1] == 1 else z - z.mean(1, keepdim=True)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
-        return z
+        temperature = task.options.get("temperature")
+        return z if temperature is None else z / float(temperature)
 
 
 class Regress:

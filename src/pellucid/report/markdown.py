@@ -23,6 +23,7 @@ from pellucid.report.words import (
     name_of,
     notes_of,
     passed_of,
+    table_sentences,
     text,
     verdict_of,
 )
@@ -127,8 +128,20 @@ def evidence_comment(evidence: Json) -> str:
         ]
         parts += [table(("Seed", "Fit", "Value [interval]"), seeds, numeric=(2,))] if seeds else []
         told = [f"- {prose(name)}: {prose(value)}" for name, value in extra_facts(task)]
+        told += [f"- {prose(sentence)}" for sentence in table_sentences(task)]
         parts += ["\n".join(told)] if told else []
+        parts += _confusion(task)
     return "\n\n".join(parts) + "\n"
+
+
+def _confusion(task: Json) -> list[str]:
+    raw = (task.get("extra") or {}).get("confusion")
+    if not raw:
+        return []
+    classes = [code(c) for c in raw["classes"]]
+    rows = [(true, *map(count, line)) for true, line in zip(classes, raw["counts"], strict=True)]
+    grid = table(("true", *(f"said {c}" for c in classes)), rows, numeric=range(1, len(classes) + 1))
+    return [f"<details><summary>Confusion</summary>\n\n{grid}\n\n</details>"]
 
 
 def _sign(sign: tuple[str, str, str]) -> str:

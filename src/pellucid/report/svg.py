@@ -35,7 +35,8 @@ class Scale:
         if self.log:
             low, high, at = math.log(low), math.log(high), math.log(at)
         # halves: the difference of two huge numbers of opposite sign is not finite
-        share = (at / 2 - low / 2) / (high / 2 - low / 2)
+        width = high / 2 - low / 2
+        share = (at / 2 - low / 2) / width if width else 0.5  # a width of the least of floats has no half
         return self.start + share * (self.stop - self.start)
 
     def ticks(self, wanted: int = 5) -> list[float]:

@@ -199,7 +199,7 @@ def extra_facts(task: Json) -> list[tuple[str, str]]:
     told = []
     for key in sorted(extra, key=lambda key: _ORDER.get(key, len(_ORDER))):
         value = extra[key]
-        if isinstance(value, list) or key in ("sharpe_low", "sharpe_high", "trials"):
+        if isinstance(value, list) or key in _TOLD or key in ("sharpe_low", "sharpe_high", "trials"):
             continue
         if key == "sharpe":
             low, high = extra.get("sharpe_low"), extra.get("sharpe_high")
@@ -212,6 +212,39 @@ def extra_facts(task: Json) -> list[tuple[str, str]]:
     return told
 
 
+def table_sentences(task: Json) -> list[str]:
+    """Calibration, coverage, the worst slice, likely label errors: a sentence each, for tasks on tables."""
+    extra: Json = task.get("extra") or {}
+    calibration, slices, cover = (extra.get(key) for key in ("calibration", "slices", "conformal"))
+    told = []
+    if calibration:
+        error, null, high = (percent(calibration.get(key)) for key in ("error", "null_mean", "null_high"))
+        heat = calibration.get("temperature")
+        by = f", temperature {number(heat)}" if finite(heat) else ""
+        told.append(f"calibration error {error} (a perfectly calibrated program: {null}, up to {high}){by}")
+    if cover:
+        asked, seen, ends = percent(cover.get("level")), percent(cover.get("coverage"), digits=3), cover
+        size = f"{number(cover.get('size'))} {text(cover, 'unit')}"
+        bounds = f"95 % interval {percent(ends.get('low'), digits=3)} to {percent(ends.get('high'), digits=3)}"
+        told.append(f"sets that promise {asked} held {seen} ({bounds}), {size} wide on average")
+    if slices:
+        worst = next(iter(items(slices, "found")), None)
+        looked = f"{count(slices.get('looked_at'), 'group')} looked at"
+        if worst is None:
+            told.append(f"no slice is worse than the rest ({looked})")
+        else:
+            value, rest = number(worst.get("value")), number(worst.get("rest"))
+            within = f"(n = {count(worst.get('n'))}; {looked})"
+            told.append(f"worst slice: {text(worst, 'name')}: mean loss {value}, elsewhere {rest} {within}")
+    labels: Json = extra.get("label_errors") or {}
+    first = next(iter(items(labels, "rows")), None)
+    if first is not None:
+        doubt = f"row {text(first, 'key')} says {text(first, 'label')}, perhaps it is {text(first, 'suggested')}"
+        told.append(f"labels that may be wrong: about {count(labels.get('expected'))}; most suspicious: {doubt}")
+    return told
+
+
+_TOLD = ("calibration", "conformal", "slices", "confusion", "roc", "precision_recall", "residuals", "label_errors")
 _SHARES = ("annual_return", "annual_volatility", "deflated_sharpe", "max_drawdown")
 _EXTRA = {
     "annual_return": "Net return a year",

@@ -25,6 +25,7 @@ from pellucid.envs.making import Stepping, using
 from pellucid.evidence.folds import touched, walk_forward
 from pellucid.rl.tabular import TabularProgram
 from pellucid.runs.artefact import FORMAT, Learned, provenance
+from pellucid.runs.calibrating import calibrated, with_options
 from pellucid.runs.encoded import told_fewer
 from pellucid.runs.judge import FoldResult, judge_folds
 from pellucid.runs.judge_policy import judge_episodes
@@ -145,6 +146,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program))
     seen = [(result.program, result.fold.train) for result in results]
+    results, options = calibrated(prob, results)
     entries, wealth = judge_folds(prob, results, trials=1 + _other_trials(prob, store))
     build = partial(assemble, prob, parts.train, seed=spec.seed)
     known = any(task.kind in KINDS for task in spec.tasks.values())
@@ -153,6 +155,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     checks += check_end(build(), program) if known else []
     for line in sentences(checks):
         run.reporter.note(line)
+    program = with_options(program, options)
     controls = _controls(prob, run) if spec.evidence.controls and rows.times is not None else []
     review = rows.take(parts.review)
     outputs = {name: outputs_table(program, task, _met(task, review)) for name, task in program.tasks.items()}

@@ -12,9 +12,10 @@ import pandas as pd
 from pellucid.assemble import Problem, problem
 from pellucid.core.errors import DataError
 from pellucid.core.program import Program
+from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
-from pellucid.evidence.baselines import Answer, PriceContext, TableContext, answer, spoken
+from pellucid.evidence.baselines import Answer, PriceContext, TableContext, answer, offered, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold, stratified_folds
@@ -25,6 +26,7 @@ from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.outputs import outputs_table
 from pellucid.runs.policies import forecasts, on_rows, trades
+from pellucid.runs.table_evidence import LEVEL, MOST, table_extra
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
@@ -75,6 +77,8 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
             decided = np.concatenate([t["position"].to_numpy() for t in got.tables])
             extra = trading_summary(-losses, decided, block=evidence.block, seed=prob.spec.seed, trials=trials)
             wealth.append(_wealth(declared, got, answers))
+        elif prob.rows.times is None and declared.kind in ("classify", "regress"):
+            extra = _of_table(prob, results, declared, got, parts)
         entries.append(
             task_entry(
                 declared,
@@ -91,6 +95,24 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
     return entries, wealth
 
 
+def _of_table(
+    prob: Problem, results: list[FoldResult], task: Task, got: Collected, parts: list[Index]
+) -> dict[str, Any]:
+    """Calibration, slices and curves of a task on a table, on at most 50,000 rows."""
+    assert prob.rows is not None
+    # A fold's conformal threshold comes from the other folds.
+    kept = [(result.program.tasks[task.name].options.get("conformal") or {}) for result in results]
+    limits = np.concatenate(
+        [np.full(len(rows), float(one.get(f"{LEVEL:g}", np.nan))) for one, rows in zip(kept, parts, strict=True)]
+    )
+    tested, table = np.concatenate([fold.rows for fold in got.folds]), pd.concat(got.tables, ignore_index=True)
+    drawn = np.arange(len(tested))
+    if len(drawn) > MOST:
+        drawn = np.sort(stream(prob.spec.seed, "evidence/table").permutation(drawn)[:MOST])
+    own = results[0].program.tasks[task.name]
+    return table_extra(own, prob.rows.take(tested[drawn]), table.iloc[drawn], limits[drawn], seed=prob.spec.seed)
+
+
 def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> None:
     assert prob.rows is not None
     table = outputs_table(result.program, task, prob.rows.take(result.fold.test))
@@ -104,7 +126,7 @@ def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> N
     else:
         got.outputs.append(table[[c for c in table if str(c).startswith("out:")]].to_numpy(dtype=float))
     context = _context(prob, result, task, test)
-    for name in task.baselines:
+    for name in offered(task):
         got.answers.setdefault(name, []).append(_answer(task, name, context))
     got.folds.append(FoldRows(_span(prob.rows, result.fold.train), _span(prob.rows, test), test))
 
@@ -171,7 +193,8 @@ def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: 
     folds = stratified_folds(codes if task.kind == "classify" else np.zeros(len(codes)), 5, seed)
     contexts = [TableContext(x[f.train], codes[f.train], x[f.test], codes[f.test], seed) for f in folds]
     names = ("majority" if task.kind == "classify" else "mean", "linear", "hist_gradient_boosting")
-    answers = [joined([answer(task, name, context) for context in contexts]) for name in names]
+    asked = offered(replace(task, baselines=names))
+    answers = [joined([answer(task, name, context) for context in contexts]) for name in asked]
     losses = table["loss"].to_numpy(dtype=float)[np.concatenate([f.test for f in folds])]
     return task_entry(task, losses, answers, margin=margin, seed=seed)
 
@@ -224,7 +247,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
                 for r in (own.rows.take(train), other.rows.take(clean))
             ]
             context = TableContext(matrices[0], y_own, matrices[1], y, spec.seed)
-            answers = [answer(task, b, context) for b in task.baselines]
+            answers = [answer(task, b, context) for b in offered(task)]
         else:
             answers = _price_answers(task, own.rows.take(train), other.rows.take(clean), int(scored.sum()))
         block = spec.evidence.block if other.rows.times is not None else 1

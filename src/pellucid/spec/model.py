@@ -133,6 +133,10 @@ class ClassifyTask(Section):
     """Predict a class; the target is `data.target`."""
 
     kind: Literal["classify"]
+    calibrate: bool = Field(
+        default=True,
+        description="divide the logits by a temperature, fitted on what the folds' fits said of rows they had not seen",
+    )
     weight: Positive = Field(default=1.0, description="factor of this task's loss")
     class_weights: Literal["equal", "balanced"] = Field(
         default="equal", description="balanced: every class counts as much as any other, and odds are not the data's"

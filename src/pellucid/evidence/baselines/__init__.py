@@ -6,6 +6,8 @@ them. `model` baselines are what an informed person would try first; a program i
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from pellucid.core.errors import DataError, MissingExtra, nearest
@@ -33,6 +35,7 @@ __all__ = [
     "TableContext",
     "about",
     "answer",
+    "offered",
     "resolve",
     "spoken",
 ]
@@ -46,7 +49,13 @@ ALL: dict[str, dict[str, Baseline]] = {
 }
 
 
-SPOKEN = {"ar1": "AR(1)", "garch": "GARCH(1,1)", "hist_gradient_boosting": "gradient boosting"}
+SPOKEN = {"lightgbm": "LightGBM", "ar1": "AR(1)", "garch": "GARCH(1,1)", "hist_gradient_boosting": "gradient boosting"}
+
+
+def offered(task: Task) -> tuple[str, ...]:
+    """The task's own baselines, and LightGBM for tables where it is installed."""
+    more = task.kind in ("classify", "regress") and find_spec("lightgbm") is not None
+    return (*task.baselines, "lightgbm") if more and "lightgbm" not in task.baselines else task.baselines
 
 
 def spoken(name: str) -> str:

@@ -37,6 +37,26 @@ def boosted_classes(task: Task, context: TableContext) -> Floats:
     return _classified(task, context, HistGradientBoostingClassifier(random_state=context.seed))
 
 
+def lightgbm_classes(task: Task, context: TableContext) -> Floats:
+    """LightGBM with its defaults, one thread."""
+    return _classified(task, context, _lightgbm("LGBMClassifier", context.seed))
+
+
+def lightgbm_values(task: Task, context: TableContext) -> Floats:
+    """LightGBM with its defaults, one thread."""
+    model = _lightgbm("LGBMRegressor", context.seed)
+    model.fit(context.x_train, context.y_train)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about names of columns that nobody gave
+        return np.asarray(model.predict(context.x_test), dtype=np.float64).reshape(-1, 1)
+
+
+def _lightgbm(name: str, seed: int) -> Any:
+    import lightgbm
+
+    return getattr(lightgbm, name)(random_state=seed, n_jobs=1, verbose=-1)
+
+
 def mean(task: Task, context: TableContext) -> Floats:
     """The training mean, on every row."""
     return np.full((len(context.x_test), 1), float(np.mean(context.y_train)))
@@ -76,7 +96,7 @@ def _classified(task: Task, context: TableContext, model: Any) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unconverged logistic regression is still a baseline
         model.fit(context.x_train, codes)
-    chance[:, model.classes_] = model.predict_proba(context.x_test)
+        chance[:, model.classes_] = model.predict_proba(context.x_test)
     return _as_outputs(chance, task)
 
 
@@ -98,10 +118,12 @@ CLASSIFY: dict[str, Baseline] = {
     "majority": Baseline("majority", "naive", "class shares of the training part", majority),
     "linear": Baseline("linear", "model", "logistic regression", logistic),
     "hist_gradient_boosting": Baseline("hist_gradient_boosting", "model", "gradient boosting", boosted_classes),
+    "lightgbm": Baseline("lightgbm", "model", "gradient boosting by LightGBM", lightgbm_classes),
 }
 
 REGRESS: dict[str, Baseline] = {
     "mean": Baseline("mean", "naive", "training mean", mean),
     "linear": Baseline("linear", "model", "ridge regression", ridge),
     "hist_gradient_boosting": Baseline("hist_gradient_boosting", "model", "gradient boosting", boosted_values),
+    "lightgbm": Baseline("lightgbm", "model", "gradient boosting by LightGBM", lightgbm_values),
 }

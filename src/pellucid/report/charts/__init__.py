@@ -1,23 +1,27 @@
 """One chart a file; each is a pure function from numbers to an accessible SVG picture."""
 
 from pellucid.report.charts.attribution import Column, attribution_bars
+from pellucid.report.charts.confusion import confusion_chart
 from pellucid.report.charts.heat import heat_map
 from pellucid.report.charts.intervals import Estimate, interval_chart
 from pellucid.report.charts.lines import Series, line_chart
 from pellucid.report.charts.moved import Moved, moved_chart
 from pellucid.report.charts.reliability import Bin, reliability_chart
+from pellucid.report.charts.residuals import residual_chart
 from pellucid.report.charts.shares import flip_chart, share_bar
 from pellucid.report.charts.shifts import Shift, shift_chart
 from pellucid.report.charts.waterfall import Step, fold_steps, waterfall_chart
 
 ALL = {
     "attribution": attribution_bars,
+    "confusion": confusion_chart,
     "flips": flip_chart,
     "heat": heat_map,
     "intervals": interval_chart,
     "lines": line_chart,
     "moved": moved_chart,
     "reliability": reliability_chart,
+    "residuals": residual_chart,
     "share": share_bar,
     "shifts": shift_chart,
     "waterfall": waterfall_chart,
@@ -33,6 +37,7 @@ __all__ = [
     "Shift",
     "Step",
     "attribution_bars",
+    "confusion_chart",
     "flip_chart",
     "fold_steps",
     "heat_map",
@@ -40,6 +45,7 @@ __all__ = [
     "line_chart",
     "moved_chart",
     "reliability_chart",
+    "residual_chart",
     "share_bar",
     "shift_chart",
     "waterfall_chart",

@@ -9,6 +9,7 @@ from pellucid.report.charts import Bin, Estimate, interval_chart, reliability_ch
 from pellucid.report.charts.intervals import Role
 from pellucid.report.markup import Markup, el, join
 from pellucid.report.numbers import count, finite, number, typeset, typeset_sentence
+from pellucid.report.parts.tables import table_evidence
 from pellucid.report.svg import responsive
 from pellucid.report.units import Unit, in_units, metric_unit
 from pellucid.report.words import (
@@ -51,6 +52,7 @@ def task_card(raw: Json) -> Markup:
         paragraph(typeset_sentence(task_sentence(task)), classes="lead"),
         el("div", {"class": "pair"}, _values(task, name, unit, baselines), _differences(task, name, unit, baselines)),
         _extra(task),
+        table_evidence(task, name),
         _reliability(task, name),
         _table(task, name, unit, baselines),
         _folds(task, name, unit),

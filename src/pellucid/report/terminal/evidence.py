@@ -21,6 +21,7 @@ from pellucid.report.words import (
     passed_of,
     review_facts,
     skill_of,
+    table_sentences,
     text,
     verdict_of,
 )
@@ -76,7 +77,8 @@ def _task(raw: Json, *, with_n: bool) -> RenderableType:
     seeds = [(f"seed {one['seed']}", measured(*_ends(one)), text(one, "ref")) for one in items(task, "seeds")]
     lines += [table(("", "value [interval of its episodes]", "fit"), seeds, numeric=(1,))] if seeds else []
     extra = "; ".join(f"{name}: {value}" for name, value in extra_facts(task))
-    return Group(*lines, *([Text(clean(extra), style="dim")] if extra else []))
+    further = [extra] if extra else []
+    return Group(*lines, *(Text(clean(line), style="dim") for line in [*further, *table_sentences(task)]))
 
 
 def _ends(one: Json) -> tuple[Any, Any, Any]:

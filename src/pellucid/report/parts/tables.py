@@ -1,0 +1,119 @@
+"""Further evidence of a table's task: slices, confusion, ROC and precision-recall, residuals, label errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid.report.blocks import details, figure, listed, table
+from pellucid.report.charts import Bin, Series, confusion_chart, line_chart, residual_chart
+from pellucid.report.markup import Markup, el, join
+from pellucid.report.numbers import count, measured, number, typeset, typeset_sentence
+from pellucid.report.words import Json, items, table_sentences, text
+
+
+def table_evidence(task: Json, name: str) -> Markup | None:
+    """Sentences, then pictures, each with its numbers as a table folded away; nothing for other tasks."""
+    extra = task.get("extra") or {}
+    told = table_sentences(task)
+    if not told:
+        return None
+    pictures = [p for p in (_confusion(extra, name), _residuals(extra, name), *_areas(extra, name)) if p is not None]
+    tables = [
+        t for t in (_counts(extra, name), _left_over(extra, name), _slices(extra, name), _labels(extra, name)) if t
+    ]
+    return join(
+        [
+            listed(typeset_sentence(sentence) for sentence in told),
+            el("div", {"class": "pair"}, *pictures) if pictures else None,
+            *tables,
+        ]
+    )
+
+
+def _confusion(extra: Json, name: str) -> Markup | None:
+    raw = extra.get("confusion")
+    if not raw:
+        return None
+    picture = confusion_chart(f"{name}: true and predicted classes", raw["classes"], raw["counts"])
+    return figure(picture, "Confusion.", "A row is a true class; the darker a cell, the larger its share of the row.")
+
+
+def _counts(extra: Json, name: str) -> Markup | None:
+    raw = extra.get("confusion")
+    if not raw:
+        return None
+    rows = [(true, *map(count, line)) for true, line in zip(raw["classes"], raw["counts"], strict=True)]
+    numeric = tuple(range(1, len(raw["classes"]) + 1))
+    head = ("True", *(f"said {c}" for c in raw["classes"]))
+    return details(
+        "Confusion in numbers", table(f"{name}: rows by true and predicted class", head, rows, numeric=numeric)
+    )
+
+
+def _areas(extra: Json, name: str) -> list[Markup]:
+    shown = (
+        ("roc", "ROC curve", "share of other rows taken for it", "share of its rows found"),
+        ("precision_recall", "Precision and recall", "share of its rows found", "share of alarms that are right"),
+    )
+    found = []
+    for key, title, x_label, y_label in shown:
+        raw = extra.get(key)
+        if not raw:
+            continue
+        lines = [Series(text(raw, "event", "event"), raw.get("x") or [], raw.get("y") or [])]
+        picture = line_chart(f"{name}: {title}", lines, x_label=x_label, y_label=y_label, x_range=(0.0, 1.0), width=330)
+        area = typeset(measured(raw.get("area"), raw.get("low"), raw.get("high")))
+        found.append(figure(picture, f"{title} of {text(raw, 'event')}.", f"Area {area}."))
+    return found
+
+
+def _bins(extra: Json) -> list[Json]:
+    return items(extra.get("residuals") or {}, "bins")
+
+
+def _residuals(extra: Json, name: str) -> Markup | None:
+    raw = _bins(extra)
+    if not raw:
+        return None
+    bins = [Bin(b.get("predicted"), b.get("observed"), b.get("low"), b.get("high"), b.get("n")) for b in raw]
+    line = "Mean residual of rows of similar prediction, with its interval; away from zero, something is left to learn."
+    return figure(residual_chart(f"{name}: residuals", bins), "Residuals.", line)
+
+
+def _left_over(extra: Json, name: str) -> Markup | None:
+    raw = _bins(extra)
+    if not raw:
+        return None
+    rows = [
+        (
+            number(b.get("predicted")),
+            measured(b.get("observed"), b.get("low"), b.get("high"), signed=True),
+            count(b.get("n")),
+        )
+        for b in raw
+    ]
+    shown = table(f"{name}: residuals", ("Predicted", "Mean residual [interval]", "n"), rows, numeric=(0, 1, 2))
+    return details("Residuals in numbers", shown)
+
+
+def _slices(extra: Json, name: str) -> Markup | None:
+    raw: Any = extra.get("slices") or {}
+    rows = [
+        (text(s, "name"), number(s.get("value")), number(s.get("rest")), number(s.get("q")), count(s.get("n")))
+        for s in items(raw, "found")
+    ]
+    if not rows:
+        return None
+    head = ("Slice", "Mean loss", "Elsewhere", "Adjusted p", "n")
+    return details(f"Worst slices ({len(rows)})", table(f"{name}: worst slices", head, rows, numeric=(1, 2, 3, 4)))
+
+
+def _labels(extra: Json, name: str) -> Markup | None:
+    raw: Any = extra.get("label_errors") or {}
+    rows = [
+        (text(r, "key"), text(r, "label"), text(r, "suggested"), number(r.get("quality"))) for r in items(raw, "rows")
+    ]
+    if not rows:
+        return None
+    head = ("Row", "Label", "Perhaps", "Margin")
+    return details("Labels to look at", table(f"{name}: likely label errors", head, rows, numeric=(3,)))
