@@ -99,6 +99,7 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
             query=data.query,
             read=data.read,
             progress=progress,
+            aside=data.aside,
         )
         if not spec.tasks:
             spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": read.kind}})

@@ -1,6 +1,6 @@
 """`pellucid check`: a spec, an environment, a data file or the store, before it is needed.
 
-Exit code 1 when something is wrong with an environment or the store.
+Exit code 1 when something is wrong with an environment, a table or the store.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections import Counter
 
 EXAMPLE = """\
 example:
   pellucid check spec examples/stocks.yaml --set train.lr=3e-4
   pellucid check spec --schema > spec.schema.json        for an editor's completion
   pellucid check env CartPole-v1
-  pellucid check data my.csv --target y
+  pellucid check data my.csv --target y --group patient --time day
   pellucid check store"""
 
 
@@ -28,12 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     env = kinds.add_parser("env", help="an environment obeys the conventions that training relies on")
     env.add_argument("id", help="Gymnasium id, e.g. CartPole-v1")
     env.add_argument("--steps", type=int, default=1000, metavar="N", help="random steps (default: 1000)")
-    data = kinds.add_parser("data", help="a table can be read; what was inferred of it")
-    data.add_argument("file", help="a file, pattern or URL, or a table of scikit-learn, e.g. breast_cancer")
+    data = kinds.add_parser("data", help="what a table holds; its problems; fields that leak")
+    data.add_argument("file", help="a file, pattern or URL, a table of scikit-learn, or a spec (.yaml)")
     data.add_argument("--target", help="the column to predict")
     data.add_argument("--query", help="of a database: a table's name, or a SELECT")
     data.add_argument("--id", help="the column that identifies a row")
     data.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (repeatable)")
+    data.add_argument("--time", metavar="COLUMN", help="the column of a row's moment: rows are split by it")
+    data.add_argument("--group", metavar="COLUMN", help="the column of what rows belong to: a group is never divided")
+    data.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value of the spec")
+    data.add_argument("--json", action="store_true", help="everything that was found, as JSON")
     store = kinds.add_parser("store", help="every blob is what was saved, every version complete")
     store.add_argument("--store", default=".pellucid", metavar="FOLDER", help="the folder (default: .pellucid)")
 
@@ -44,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "env":
         return _env(args.id, args.steps)
     if args.what == "data":
-        return _data(args.file, args.target, args.id, args.drop, args.query)
+        from pellucid.cli.checked_data import check_data
+
+        return check_data(args)
     return _store(args.store)
 
 
@@ -89,23 +94,6 @@ def _env(env: str, steps: int) -> int:
         print(f"{env}: {count} problem{'s' if count > 1 else ''}.")
         return 1
     print(f"{env}: obeys the conventions.\nNext: pellucid fit --env {env}")
-    return 0
-
-
-def _data(file: str, target: str | None, key: str | None, drop: list[str], query: str | None) -> int:
-    from pellucid.data.tables import read_table
-
-    table = read_table(file, target=target, id=key, drop=drop, query=query)
-    kinds = Counter(field.kind for field in table.fields)
-    print(f"{file}: {len(table.rows)} rows, " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
-    for field in table.fields:
-        print(f"  {field.name}  {field.kind}" + (f" of {len(field.categories)}" if field.categories else ""))
-    if table.target is not None:
-        classes = f": {', '.join(table.classes)}" if table.classes else ""
-        print(f"target {table.target}: {table.kind}{classes}")
-    for note in table.notes:
-        print(f"note: {note}")
-    print(f"Next: pellucid fit --data {shlex.quote(file)} --target {shlex.quote(table.target or 'COLUMN')}")
     return 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from pellucid.spec.model import ReadSpec
 
 FEW_INTEGERS = 20  # a target of at most so many whole numbers is a class
 Source = Any  # whatever `data.sources.open_source` opens
+
 
 @dataclass(frozen=True)
 class Table:
@@ -62,6 +63,7 @@ def read_table(
     query: str | None = None,
     read: ReadSpec | None = None,
     progress: Progress | None = None,
+    aside: Mapping[str, str] | None = None,
 ) -> Table:
     """Read a table.
 
@@ -77,13 +79,15 @@ def read_table(
         query: a table's name or a SELECT, for a database.
         read: how files are read.
         progress: told the share of the source that has been read, and the rows.
+        aside: role ("group", "time", "split") -> the column that has it: no input, kept in `rows.extra` by its role.
     Raises:
         DataError: the table cannot be read or used; names the column and the row (counted from 1).
     """
-    read = read or ReadSpec()
-    found = read_source(source, read, query, progress)
-    for option, names in (("target", [target]), ("id", [id]), ("drop", drop)):
-        _known([name for name in names if name is not None], found.names, option, found.where)
+    read, aside = read or ReadSpec(), aside or {}
+    found = source if isinstance(source, Read) else read_source(source, read, query, progress)
+    options = {"target": target, "id": id, **aside}
+    for option, names in (*((option, [name]) for option, name in options.items()), ("drop", drop)):
+        known_columns([name for name in names if name is not None], found.names, option, found.where)
     used = [name for name in found.names if name not in {id, *drop}]
     notes = list(found.notes)
     keep = np.flatnonzero(_tidied(found, used, read, notes))
@@ -97,14 +101,39 @@ def read_table(
         if not here.all():
             notes.append(f"{int((~here).sum())} rows without '{target}' were left out")
             keep, keys = keep[here], keys[here]
-    inputs, values = _inputs([name for name in used if name != target], found, keep, read, notes)
+    kept = {role: _kept(_column(found, name, read).take(keep), role, found.where) for role, name in aside.items()}
+    inputs, values = _inputs([name for name in used if name not in {target, *aside.values()}], found, keep, read, notes)
     targets: dict[str, npt.NDArray[Any]] = {}
     classes: tuple[str, ...] = ()
     if target is not None:
         kind, targets[TARGET], classes = _target(_column(found, target, read).take(keep), kind, found.where)
     return Table(
-        Rows(keys, values, targets), inputs, target, kind or "", classes, tuple(notes), found.quarantine, good
+        Rows(keys, values, targets, extra=kept),
+        inputs,
+        target,
+        kind or "",
+        classes,
+        tuple(notes),
+        found.quarantine,
+        good,
     )
+
+
+def _kept(column: Column, role: str, where: str) -> npt.NDArray[Any]:
+    """The cells of a column that decides where a row goes; moments are numbers, dates seconds since 1970."""
+    if column.missing.any():
+        row = int(np.flatnonzero(column.missing)[0]) + 1
+        mend = f"fill in its {int(column.missing.sum())} empty cells, or leave these rows out"
+        raise DataError(f"the {role} '{column.name}' is empty in row {row}.", where=where, mend=mend)
+    if role != "time":
+        return column.texts.astype(np.str_)
+    if column.numbers is not None:
+        return column.numbers
+    try:
+        return column.texts.astype("datetime64[s]").astype(np.float64)
+    except ValueError as error:
+        mend = "give dates as YYYY-MM-DD, or numbers"
+        raise DataError(f"the time '{column.name}' holds {str(error)[-40:]!r}.", where=where, mend=mend) from error
 
 
 def _tidied(found: Read, used: Sequence[str], read: ReadSpec, notes: list[str]) -> npt.NDArray[np.bool_]:
@@ -196,7 +225,7 @@ def rows_from_frame(
             where=found.where,
             mend=near or f"give these columns; the table has {_list(found.names)}",
         )
-    _known([id] if id else [], found.names, "id", found.where)
+    known_columns([id] if id else [], found.names, "id", found.where)
     keys = _keys(found, id)
     targets = {}
     if target in found.names and target is not None:
@@ -219,14 +248,14 @@ def _as_field(field: Field, found: Read, read: ReadSpec) -> npt.NDArray[Any]:
 def table_keys(source: Source, id: str | None = None) -> npt.NDArray[np.str_]:
     """The keys that `read_table` gives the rows of a table, shape (n,)."""
     found = read_source(source)
-    _known([id] if id else [], found.names, "id", found.where)
+    known_columns([id] if id else [], found.names, "id", found.where)
     return _keys(found, id)
 
 
 def label_column(source: Source, target: str, kind: str) -> npt.NDArray[Any]:
     """The target of every row, shape (n,): text for `classify`, else float64, NaN where it is missing."""
     found = read_source(source)
-    _known([target], found.names, "target", found.where)
+    known_columns([target], found.names, "target", found.where)
     labels = column(target, found.series(target), found.where)
     return _labels(labels) if kind == "classify" else labels.values("numeric", found.where)
 
@@ -282,7 +311,8 @@ def _ids(column: Column, where: str) -> npt.NDArray[np.str_]:
     return column.texts.astype(np.str_)
 
 
-def _known(names: Iterable[str], columns: Sequence[str], option: str, where: str) -> None:
+def known_columns(names: Iterable[str], columns: Sequence[str], option: str, where: str) -> None:
+    """Raise `DataError` for a name that is no column."""
     for name in names:
         if name not in columns:
             raise DataError(

@@ -181,6 +181,11 @@ def _style(text: str) -> str:
     return "with the month's name" if WORDY.fullmatch(text) else ""
 
 
+def date_share(texts: list[str]) -> float:
+    """Share of the texts that are written like dates."""
+    return sum(bool(_style(text.strip())) for text in texts) / len(texts) if texts else 0.0
+
+
 def _order(name: str, found: list[re.Match[str]]) -> tuple[bool, str]:
     """(month first, note): told by a number above 12; without one, the day comes first, and the note says so."""
     slashes = [m for m in found if m[2] != "."]

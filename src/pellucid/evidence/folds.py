@@ -12,7 +12,17 @@ from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.rows import Index
 
-__all__ = ["Fold", "review_split", "stratified_folds", "touched", "walk_forward"]
+__all__ = [
+    "Fold",
+    "grouped_folds",
+    "grouped_review",
+    "moment_folds",
+    "moment_review",
+    "review_split",
+    "stratified_folds",
+    "touched",
+    "walk_forward",
+]
 
 
 class Fold(NamedTuple):
@@ -108,6 +118,81 @@ def review_split(
     keep = np.ones(n, dtype=bool)
     keep[spread] = False
     return Fold(np.flatnonzero(keep), np.sort(spread))
+
+
+def grouped_folds(groups: npt.NDArray[Any], k: int, seed: int, labels: npt.NDArray[Any] | None = None) -> list[Fold]:
+    """k folds, each group whole in one of them, of sizes and shares of labels as equal as whole groups allow.
+
+    The largest groups are dealt first, each to the fold that lacks its rows most.
+
+    Args:
+        groups: shape (n,).
+        labels: classes, shape (n,).
+    Raises:
+        DataError: fewer groups than folds.
+    """
+    names, member = np.unique(groups.astype(str), return_inverse=True)
+    if k < 2 or len(names) < k:
+        raise DataError(
+            f"{len(names)} groups cannot be dealt into {k} folds.",
+            where="evidence.folds",
+            mend="give more groups (data.group), or fewer folds (at least 2)",
+        )
+    _, codes = np.unique(np.zeros(len(groups)) if labels is None else labels, return_inverse=True)
+    counts = np.zeros((len(names), int(codes.max()) + 1))
+    np.add.at(counts, (member, codes), 1)
+    share = counts / counts.sum(0)  # so that a rare class counts like a frequent one
+    order = stream(seed, "evidence/groups").permutation(len(names))
+    order = order[np.argsort(-share[order].max(1), kind="stable")]
+    filled, dealt = np.zeros((k, counts.shape[1])), np.empty(len(names), dtype=np.int64)
+    for group in order:
+        after = ((filled + share[group]) ** 2).sum(1) - (filled**2).sum(1)
+        dealt[group] = int(np.argmin(after))
+        filled[dealt[group]] += share[group]
+    fold = dealt[member]
+    return [Fold(np.flatnonzero(fold != j), np.flatnonzero(fold == j)) for j in range(k)]
+
+
+def grouped_review(groups: npt.NDArray[Any], share: float, seed: int, labels: npt.NDArray[Any] | None = None) -> Fold:
+    """Whole groups for review: one of as many folds as the share asks for.
+
+    Raises:
+        DataError: fewer than two groups.
+    """
+    found = len(np.unique(groups.astype(str)))
+    return grouped_folds(groups, max(2, min(found, round(1 / share))), seed, labels)[0]
+
+
+def moment_folds(
+    times: npt.NDArray[np.float64], *, folds: int = 3, purge: int = 0, embargo: int = 0, test_share: float = 0.5
+) -> list[Fold]:
+    """`walk_forward` over moments instead of rows: rows of one moment are never on both sides.
+
+    Args:
+        times: moment of each row, in any order, shape (n,).
+        purge, embargo: moments left out between training and test: the reach of a label, and what is added to it.
+    """
+    moments, place = np.unique(times, return_inverse=True)
+    plan = walk_forward(len(moments), folds=folds, purge=purge + embargo, test_share=test_share)
+    return [Fold(np.flatnonzero(np.isin(place, f.train)), np.flatnonzero(np.isin(place, f.test))) for f in plan]
+
+
+def moment_review(times: npt.NDArray[np.float64], size: int, *, gap: int = 0) -> Fold:
+    """The last moments that hold `size` rows at least, and the rows more than `gap` moments before them.
+
+    Raises:
+        DataError: nothing would be left to train on.
+    """
+    moments, place = np.unique(times, return_inverse=True)
+    first = int(np.sort(place)[max(0, len(times) - size)])
+    train = np.flatnonzero(place < first - gap)
+    if not len(train):
+        raise DataError(
+            f"{len(moments)} moments cannot give up {size} rows to the review set and {gap} moments to the gap.",
+            where="review",
+            mend="give more rows, a smaller review set (review.rows, review.share), or a smaller purge and embargo",
+        )
+    return Fold(train, np.flatnonzero(place >= first))
 
 
 def touched(index: Index, horizon: int, n: int) -> Index:

@@ -11,7 +11,8 @@ import numpy as np
 from pellucid.assemble import Problem
 from pellucid.core.errors import DataError
 from pellucid.core.rows import Index, Rows
-from pellucid.evidence.folds import Fold, review_split, stratified_folds, touched, walk_forward
+from pellucid.evidence.folds import Fold, review_split, touched, walk_forward
+from pellucid.runs.dividing import after, divide_folds, divide_review
 from pellucid.store.store import Store
 
 DISCRETE = 3  # equal rows before a typical review row, from which on equal rows are different cases
@@ -36,16 +37,17 @@ def split(prob: Problem, store: Store) -> Split:
     frozen = store.review_keys(spec.name) if spec.name in store.names() else None
     notes: list[str] = []
     if frozen is None:
-        n = len(rows) if not ordered else len(rows) - prob.purge  # the last labels are not there yet
-        part = review_split(
-            n,
-            share=spec.review.share,
-            rows=spec.review.rows,
-            ordered=ordered,
-            labels=labels,
-            purge=prob.purge,
-            seed=spec.seed,
-        )
+        if ordered:
+            part = review_split(
+                len(rows) - prob.purge,  # the last labels are not there yet
+                share=spec.review.share,
+                rows=spec.review.rows,
+                ordered=True,
+                purge=prob.purge,
+                seed=spec.seed,
+            )
+        else:
+            part = divide_review(spec, rows, labels)
         review, train = part.test, part.train
         frozen = tuple(str(key) for key in rows.keys[review])
     else:
@@ -64,6 +66,9 @@ def split(prob: Problem, store: Store) -> Split:
                 notes.append(
                     f"{len(later)} rows after the frozen review rows are not used; under another name they are"
                 )
+        elif (waits := after(spec, rows, review)[train]).any():
+            train = train[~waits]
+            notes.append(f"{int(waits.sum())} rows of the review rows' groups or times are kept out of training")
     if not ordered and getattr(spec.data, "id", None) is None:
         copies = alike(rows.keys[train], frozen)
         train = train[~copies]
@@ -75,13 +80,10 @@ def split(prob: Problem, store: Store) -> Split:
             where="frozen review set",
             mend="give more rows, or fit these data under another name",
         )
-    count = spec.evidence.folds
     if ordered:
-        folds = walk_forward(len(train), folds=count, purge=prob.purge)
+        folds = walk_forward(len(train), folds=spec.evidence.folds, purge=prob.purge)
     else:
-        folds = stratified_folds(
-            labels[train] if labels is not None else np.zeros(len(train)), max(2, count), spec.seed
-        )
+        folds = divide_folds(spec, rows.take(train), None if labels is None else labels[train])
     return Split(train, review, [Fold(train[f.train], train[f.test]) for f in folds], tuple(notes))
 
 

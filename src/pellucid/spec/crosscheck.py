@@ -20,6 +20,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found = list(_sources(raw, data, tasks))
     found += _days(data)
     found += _table(data, tasks)
+    found += _split(data, _mapping(raw.get("evidence")))
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
         found += _bc(str(name), _mapping(task))
@@ -67,6 +68,33 @@ def _table(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]
             "a second task for data.target",
             f"one classify or regress task (here '{supervised[0]}')",
         )
+
+
+SPLITS = {"grouped": "group", "column": "split_column", "walk_forward": "time"}
+
+
+def _split(data: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[Found]:
+    how = evidence.get("split", "auto")
+    if data.get("kind") != "table":
+        for key, default in (("split", "auto"), ("purge", 0), ("embargo", 0)):
+            if evidence.get(key, default) != default:
+                yield ("evidence", key), str(evidence[key]), "a table (data.kind: table)"
+        return
+    need = SPLITS.get(how) if isinstance(how, str) else None
+    if need and data.get(need) is None:
+        yield ("evidence", "split"), f"{how} without data.{need}", f"data.{need}: a column's name"
+    auto = how == "auto" and data.get("split_column") is None and data.get("group") is None
+    timed = how == "walk_forward" or (auto and data.get("time") is not None)
+    for key in ("purge", "embargo"):
+        if evidence.get(key) and not timed:
+            yield ("evidence", key), str(evidence[key]), "0 unless the split is walk_forward (data.time)"
+    taken: dict[str, str] = {}
+    for role in ("target", "id", "group", "time", "split_column"):
+        column = data.get(role)
+        if isinstance(column, str) and column in taken and {role, taken[column]} != {"target", "id"}:
+            yield ("data", role), f"'{column}', the {taken[column]} too", "a column of its own"
+        elif isinstance(column, str):
+            taken[column] = role
 
 
 def _ppo(name: str, task: Mapping[str, Any]) -> Iterator[Found]:

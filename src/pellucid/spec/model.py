@@ -127,6 +127,19 @@ class TableData(Section):
         description="the column that identifies a row; without it, a hash of the content does",
     )
     drop: list[str] = Field(default=[], description="columns that are not used")
+    group: str | None = Field(
+        default=None, min_length=1, description="the column of the person, machine, ... that rows belong to; no input"
+    )
+    time: str | None = Field(default=None, min_length=1, description="the column of a row's moment; no input")
+    split_column: str | None = Field(
+        default=None, min_length=1, description="a column that says train, validation or test; no input"
+    )
+
+    @property
+    def aside(self) -> dict[str, str]:
+        """Columns that decide where a row goes, by role."""
+        roles = {"group": self.group, "time": self.time, "split": self.split_column}
+        return {role: name for role, name in roles.items() if name is not None}
 
 
 class ClassifyTask(Section):
@@ -484,6 +497,14 @@ class EvidenceSpec(Section):
     """How the program is judged."""
 
     folds: Count = Field(default=3, le=50, description="walk-forward or cross-validation folds")
+    split: Literal["auto", "random", "stratified", "grouped", "column", "walk_forward"] = Field(
+        default="auto",
+        description="of a table; auto: by split_column, group or time where data names one, else by class",
+    )
+    purge: int = Field(
+        default=0, ge=0, description="moments before the test rows whose labels reach into them: not trained on"
+    )
+    embargo: int = Field(default=0, ge=0, description="further moments left out between training and test")
     block: Count = Field(default=20, description="mean length of the bootstrap's blocks, rows")
     margin: float = Field(default=0.01, ge=0, description="relative difference that does not matter (equivalence test)")
     controls: bool = Field(default=False, description="also fit a planted market and a random walk")
