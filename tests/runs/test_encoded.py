@@ -44,7 +44,7 @@ def test_a_matrix_of_many_numbers_is_of_single_precision(monkeypatch: pytest.Mon
     np.testing.assert_array_equal(whole, np.concatenate([blocks[name].numpy() for name in task.inputs], axis=1))
     monkeypatch.setattr(module, "PIECE", 7)
     np.testing.assert_array_equal(encoded(program, task, rows, index), whole)
-    monkeypatch.setattr(module, "MANY", 100)
+    monkeypatch.setattr(module, "SINGLE", 100)
     single = encoded(program, task, rows, index)
     assert (whole.dtype, single.dtype) == (np.float64, np.float32)
     np.testing.assert_array_equal(single, whole.astype(np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,13 @@ def quick_column(name: str, series: pd.Series[Any], where: str) -> Column:
     return Column(name, texts, numbers)
 
 
-def large_keys(found: Read) -> npt.NDArray[np.str_]:
-    """The keys of `core.rows.content_keys`, shape (n,), of a table that is not in memory."""
+def table_content_keys(found: Read) -> npt.NDArray[np.str_]:
+    """The keys of `core.rows.content_keys`, shape (n,); of a large table with a piece in memory at a time."""
     names = sorted(found.names)
     truths = {name for name in names if _truths(found.series(name))}
     digests = np.empty(len(found), dtype=np.uint64)
     start = 0
-    for frame in found.chunks():
-        columns = {str(name): frame[name] for name in frame.columns}
-        n = len(frame)
+    for columns, n in _pieces(found):
         parts = []
         for name in names:
             texts = _texts(name, columns[name], name in truths, found.where) if name in columns else pa.array([""] * n)
@@ -47,6 +46,15 @@ def large_keys(found: Read) -> npt.NDArray[np.str_]:
             digests[start + i] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
         start += n
     return _numbered(digests)
+
+
+def _pieces(found: Read) -> Iterator[tuple[dict[str, pd.Series[Any]], int]]:
+    """(columns, rows): all at once in memory, where the type of a piece need not be that of the column."""
+    if not found.large:
+        yield {name: found.series(name) for name in found.names}, len(found)
+        return
+    for frame in found.chunks():
+        yield {str(name): frame[name] for name in frame.columns}, len(frame)
 
 
 def _numbered(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.str_]:

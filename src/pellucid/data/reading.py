@@ -4,11 +4,13 @@ cells is in memory at a time.
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from pellucid.data.sources import Chunk, open_source
 from pellucid.data.sources.memory import WHERE, in_memory
 from pellucid.spec.model import SKLEARN_TABLES, ReadSpec
 
-LARGE = 10_000_000  # cells from which on a table waits on disk: as Python objects it would take a gigabyte
+LARGE = 5_000_000  # cells from which on a table waits on disk: as Python objects it would take half a gigabyte
 TARGET = "target"  # what the target of scikit-learn's tables is called
 
 Progress = Callable[[float, int], None]  # share of the source, rows so far
@@ -142,11 +144,20 @@ def read_source(
         rows += len(chunk.frame)
         if progress:
             progress(chunk.done, rows)
+    if found.large:
+        release()
     found.quarantine.check(rows, read.bad_rows, found.where)
     if not rows:
         mend = "give at least one row" + (" below the header" if found.where != WHERE else "")
         raise DataError("the table has no rows.", where=found.where, mend=mend)
     return found
+
+
+def release() -> None:
+    """Give freed memory back to the system: after millions of small texts, the allocators keep hundreds of MB."""
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # not every C library has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _unique(names: list[str], where: str) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.core.errors import DataError, SchemaError, nearest
-from pellucid.core.rows import Rows, content_keys
+from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 from pellucid.data.cells import Column, column, infer
-from pellucid.data.large import large_keys, quick_column
+from pellucid.data.large import quick_column, table_content_keys
 from pellucid.data.quarantine import KEPT, BadRow, Quarantine
-from pellucid.data.reading import TARGET, Progress, Read, read_source
+from pellucid.data.reading import TARGET, Progress, Read, read_source, release
 from pellucid.data.tidy import tidy
 from pellucid.spec.model import ReadSpec
 
@@ -103,6 +103,8 @@ def read_table(
             keep, keys = keep[here], keys[here]
     kept = {role: _kept(_column(found, name, read).take(keep), role, found.where) for role, name in aside.items()}
     inputs, values = _inputs([name for name in used if name not in {target, *aside.values()}], found, keep, read, notes)
+    if found.large:
+        release()
     targets: dict[str, npt.NDArray[Any]] = {}
     classes: tuple[str, ...] = ()
     if target is not None:
@@ -172,7 +174,7 @@ def _inputs(
     """Fields and their values, one column after the other: a large table is never in memory as text."""
     fields, values, left = [], {}, []
     for name in names:
-        each = _column(found, name, read, fast=found.large).take(keep)
+        each = _column(found, name, read, fast=True).take(keep)
         field, note = infer(each, found.where)
         if field is None:
             left.append(note)
@@ -263,9 +265,7 @@ def label_column(source: Source, target: str, kind: str) -> npt.NDArray[Any]:
 def _keys(found: Read, id: str | None) -> npt.NDArray[np.str_]:
     if id:
         return _ids(column(id, found.series(id), found.where, verbatim=True), found.where)
-    if found.large:
-        return large_keys(found)
-    return content_keys({name: column(name, found.series(name), found.where).texts for name in found.names})
+    return table_content_keys(found)
 
 
 def _target(target: Column, kind: str | None, where: str) -> tuple[str, npt.NDArray[Any], tuple[str, ...]]:

@@ -13,14 +13,15 @@ from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
 
-MANY = 20_000_000  # numbers of a matrix from which on it is one of single precision, and training rows are drawn
+SINGLE = 5_000_000  # numbers of a matrix from which on it is one of single precision
+MANY = 10_000_000  # and from which on training rows are drawn
 PIECE = 20_000  # rows encoded at a time
 
 
 def encoded(program: Program, task: Task, rows: Rows, index: Index) -> npt.NDArray[Any]:
     """The inputs of a task side by side, shape (n, columns): float64, of very many float32."""
     first = _side_by_side(program, task, rows.take(index[:PIECE]))
-    single = len(index) * first.shape[1] > MANY
+    single = len(index) * first.shape[1] > SINGLE
     matrix = np.empty((len(index), first.shape[1]), dtype=np.float32 if single else np.float64)
     matrix[: len(first)] = first
     for start in range(PIECE, len(index), PIECE):

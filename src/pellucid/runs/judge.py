@@ -15,6 +15,7 @@ from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
+from pellucid.data.reading import release
 from pellucid.evidence.baselines import Answer, PriceContext, TableContext, answer, offered, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
@@ -24,7 +25,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.judge_policy import judge_episodes
-from pellucid.runs.outputs import outputs_table
+from pellucid.runs.outputs import MANY, outputs_table
 from pellucid.runs.policies import forecasts, on_rows, trades
 from pellucid.runs.table_evidence import LEVEL, MOST, table_extra
 from pellucid.store.records import Entry
@@ -66,6 +67,8 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
         got = Collected()
         for result in results:
             _collect(prob, result, result.program.tasks[name], got)
+            if len(prob.rows) > MANY:
+                release()
         losses, count = np.concatenate(got.losses), 0
         parts: list[Index] = []
         for part in got.losses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from pellucid.evidence.intervals import Floats
 from pellucid.evidence.metrics import TINY, class_codes
 
 __all__ = ["CLASSIFY", "REGRESS"]
+
+MANY = 100_000  # rows from which on they are asked in pieces
+PIECE = 20_000
 
 
 def majority(task: Task, context: TableContext) -> Floats:
@@ -48,7 +52,7 @@ def lightgbm_values(task: Task, context: TableContext) -> Floats:
     model.fit(context.x_train, context.y_train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about names of columns that nobody gave
-        return np.asarray(model.predict(context.x_test), dtype=np.float64).reshape(-1, 1)
+        return _in_pieces(model.predict, context.x_test).reshape(-1, 1)
 
 
 def _lightgbm(name: str, seed: int) -> Any:
@@ -68,7 +72,7 @@ def ridge(task: Task, context: TableContext) -> Floats:
 
     model = _scaled(RidgeCV(alphas=np.logspace(-3, 3, 13)))
     model.fit(context.x_train, context.y_train)
-    return np.asarray(model.predict(context.x_test), dtype=np.float64).reshape(-1, 1)
+    return _in_pieces(model.predict, context.x_test).reshape(-1, 1)
 
 
 def boosted_values(task: Task, context: TableContext) -> Floats:
@@ -77,7 +81,7 @@ def boosted_values(task: Task, context: TableContext) -> Floats:
 
     model = HistGradientBoostingRegressor(random_state=context.seed)
     model.fit(context.x_train, context.y_train)
-    return np.asarray(model.predict(context.x_test), dtype=np.float64).reshape(-1, 1)
+    return _in_pieces(model.predict, context.x_test).reshape(-1, 1)
 
 
 def _scaled(model: Any) -> Any:
@@ -96,8 +100,15 @@ def _classified(task: Task, context: TableContext, model: Any) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unconverged logistic regression is still a baseline
         model.fit(context.x_train, codes)
-        chance[:, model.classes_] = model.predict_proba(context.x_test)
+        chance[:, model.classes_] = _in_pieces(model.predict_proba, context.x_test)
     return _as_outputs(chance, task)
+
+
+def _in_pieces(predict: Callable[[Any], Any], x: Any) -> Floats:
+    """Predictions of very many rows some at a time: models copy what they are asked about."""
+    if len(x) <= MANY:
+        return np.asarray(predict(x), dtype=np.float64)
+    return np.concatenate([predict(x[i : i + PIECE]) for i in range(0, len(x), PIECE)])
 
 
 def _classes(task: Task, context: TableContext) -> int:
