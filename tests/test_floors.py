@@ -20,6 +20,7 @@ FLOORS = """
 testing
 cli
 studio
+estimators
 handle
 runs
 review

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pellucid.core.errors import StoreError as StoreError
     from pellucid.core.errors import TrainingFault as TrainingFault
     from pellucid.core.errors import UnknownVersion as UnknownVersion
+    from pellucid.estimators import PellucidClassifier as PellucidClassifier
+    from pellucid.estimators import PellucidRegressor as PellucidRegressor
     from pellucid.handle import LearnedProgram as LearnedProgram
     from pellucid.handle import diff as diff
     from pellucid.handle import fit as fit
@@ -59,6 +61,8 @@ _HOME = {
     "diff": "pellucid.handle",
     "LearnedProgram": "pellucid.handle",
     "wrap": "pellucid.handle",
+    "PellucidClassifier": "pellucid.estimators",
+    "PellucidRegressor": "pellucid.estimators",
     "Callback": "pellucid.runs.callbacks",
     "EvaluateEvery": "pellucid.runs.callbacks",
     "StopOnReturn": "pellucid.runs.callbacks",

@@ -84,7 +84,7 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
         trades = any(isinstance(t, ControlTask) and t.env == TRADING for t in spec.tasks.values())
         fields = schema_fields(data.window, position=trades)
         # A position decided at t earns t+1 -> t+2, so two days at least.
-        return Problem(spec, rows, fields, max(horizon, 2), notes=_stale(table), data_sha=_fingerprint(rows))
+        return Problem(spec, rows, fields, max(horizon, 2), notes=_stale(table), data_sha=fingerprint(rows))
     if isinstance(data, TableData):
         from pellucid.data.tables import read_table
 
@@ -112,7 +112,7 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
             notes=tuple(read.notes),
             quarantine=read.quarantine.to_json(read.good) if read.quarantine.count else {},
             quarantined=read.quarantine.lines(),
-            data_sha=_fingerprint(read.rows),
+            data_sha=fingerprint(read.rows),
         )
     if source is not None:
         raise SpecError(
@@ -154,7 +154,8 @@ def _text(day: Any) -> str | None:
     return None if day is None else str(day)
 
 
-def _fingerprint(rows: Rows) -> str:
+def fingerprint(rows: Rows) -> str:
+    """SHA-256 over keys, fields and targets."""
     digest = hashlib.sha256("\n".join(rows.keys).encode())
     for group in (rows.fields, rows.targets):
         for name in sorted(group):

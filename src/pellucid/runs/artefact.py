@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,20 +38,42 @@ def save_program(store: Store, program: Learned) -> dict[str, str]:
             "deltas": [],
         }
         return {"program": store.blobs.put_json(table), "weights": store.blobs.put_tensors({"Q": program.Q})}
-    described = {
+    blobs = {
+        "program": store.blobs.put_json(described(program)),
+        "weights": store.blobs.put_tensors(dict(program.network.state_dict())),
+    }
+    for i, delta in enumerate(program.deltas):
+        blobs[f"delta/{i}"] = store.blobs.put_tensors(dict(delta.parameters()))
+    return blobs
+
+
+def described(program: NetworkProgram) -> dict[str, Any]:
+    """All of a program but its numbers, as JSON."""
+    return {
         "architecture": program.network.architecture,
         "schema": program.schema.to_json(),
         "tasks": [task.to_json() for task in program.tasks.values()],
         "encoding": program.encoding.to_json(),
         "deltas": [delta.manifest() for delta in program.deltas],
     }
-    blobs = {
-        "program": store.blobs.put_json(described),
-        "weights": store.blobs.put_tensors(dict(program.network.state_dict())),
-    }
-    for i, delta in enumerate(program.deltas):
-        blobs[f"delta/{i}"] = store.blobs.put_tensors(dict(delta.parameters()))
-    return blobs
+
+
+def rebuilt(
+    raw: Mapping[str, Any], weights: Mapping[str, torch.Tensor], deltas: Sequence[Mapping[str, torch.Tensor]]
+) -> NetworkProgram:
+    """The inverse of `described`, with the base's weights and those of each delta, in order."""
+    network = network_from(raw["architecture"])
+    network.load_state_dict(dict(weights))
+    network.eval()
+    attached = []
+    for manifest, tensors in zip(raw["deltas"], deltas, strict=True):
+        delta = restore(manifest, dict(tensors))
+        delta.attach(network)
+        attached.append(delta)
+    tasks = {t["name"]: Task.from_json(t) for t in raw["tasks"]}
+    return NetworkProgram(
+        network, Schema.from_json(raw["schema"]), tasks, Encoding.from_json(raw["encoding"]), tuple(attached)
+    )
 
 
 def load_program(store: Store, entry: Entry) -> Learned:
@@ -65,18 +87,8 @@ def load_program(store: Store, entry: Entry) -> Learned:
     raw = store.blobs.get_json(blobs["program"])
     if "table" in raw:
         return _table(store.blobs.get_tensors(blobs["weights"])["Q"], Task.from_json(raw["tasks"][0]))
-    network = network_from(raw["architecture"])
-    network.load_state_dict(store.blobs.get_tensors(blobs["weights"]))
-    network.eval()
-    deltas = []
-    for i, manifest in enumerate(raw["deltas"]):
-        delta = restore(manifest, store.blobs.get_tensors(blobs[f"delta/{i}"]))
-        delta.attach(network)
-        deltas.append(delta)
-    tasks = {t["name"]: Task.from_json(t) for t in raw["tasks"]}
-    return NetworkProgram(
-        network, Schema.from_json(raw["schema"]), tasks, Encoding.from_json(raw["encoding"]), tuple(deltas)
-    )
+    weights = store.blobs.get_tensors(blobs["weights"])
+    return rebuilt(raw, weights, [store.blobs.get_tensors(blobs[f"delta/{i}"]) for i in range(len(raw["deltas"]))])
 
 
 def _table(Q: torch.Tensor, task: Task) -> TabularProgram:

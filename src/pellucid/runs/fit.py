@@ -318,13 +318,10 @@ def keep(
     head = store.head(spec.name) if spec.name in store.names() else None
     if head is not None and _same(head.manifest, manifest):
         return Fitted(head.ref, version.evidence, True)
-    if head is None:
+    reviewed = sorted({str(k) for table in version.outputs.values() for k in table["key"]})
+    if head is None and reviewed:  # none: an estimator that learned from all of its rows
         # Keys of the review rows, or of the held-out episodes, are frozen before anything can be compared on them.
-        store.freeze_review(
-            spec.name,
-            sorted({str(k) for table in version.outputs.values() for k in table["key"]}),
-            {"by": f"first {kind}", **version.evidence["review"]},
-        )
+        store.freeze_review(spec.name, reviewed, {"by": f"first {kind}", **version.evidence["review"]})
     reason = because or (f"first {kind}" if head is None else f"{kind} again")
     candidate = store.propose(
         spec.name,

@@ -79,6 +79,12 @@ def find_ground(store: Store, entry: Entry, spec: Spec, base: NetworkProgram, so
     train = prob.rows.take(np.isin(prob.rows.keys, trained))
     review = prob.rows.take(np.isin(prob.rows.keys, frozen))
     rows_only = [key for key in frozen if "/seed=" not in key]  # held-out episodes of an environment are not rows
+    if not len(frozen):
+        raise DataError(
+            f"'{entry.name}' has no review rows on which a correction could be compared with it.",
+            where=f"revise '{entry.ref}'",
+            mend="fit again with review rows: an estimator takes review=0.2",
+        )
     for what, found, wanted in (("trained on", train, trained), ("reviewed on", review, rows_only)):
         if len(found) < max(2, MOSTLY * len(wanted)):
             raise DataError(

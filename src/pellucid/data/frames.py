@@ -1,0 +1,107 @@
+"""A frame in memory as fields and their values, where every row must stay: a bad cell is an error.
+
+Cells, kinds and notes are those of `data.tables`; columns of floats are taken as they are, without a text a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pellucid.core.errors import DataError
+from pellucid.core.schema import Field
+from pellucid.data.cells import Column, column, infer
+from pellucid.data.tidy import tidy
+
+Values = dict[str, npt.NDArray[Any]]
+
+
+def learn_fields(frame: pd.DataFrame, where: str) -> tuple[tuple[Field, ...], Values, list[str]]:
+    """The inputs that a table offers, their values, and a note for every column that is left out.
+
+    A column that is declared categorical is a category, whatever its cells. When no column varies, the first is kept:
+    a program of it answers the same to every row.
+
+    Args:
+        frame: columns have different names, all text.
+        where: what it is called in errors.
+    Raises:
+        DataError: a cell cannot be read or is infinite.
+    """
+    fields: list[Field] = []
+    values: Values = {}
+    notes: list[str] = []
+    for name in frame.columns:
+        series = frame[name]
+        read = _read(name, series, where, notes)
+        found, note = _declared(read) if isinstance(series.dtype, pd.CategoricalDtype) else infer(read, where)
+        if found is None:
+            notes.append(note)
+            continue
+        fields.append(found)
+        values[name] = read.values(found.kind, where)
+    if not fields:
+        first = _read(frame.columns[0], frame[frame.columns[0]], where, [])
+        kinds = tuple(sorted({*first.texts[~first.missing]}))
+        only = Field(first.name, "category", categories=kinds) if first.numbers is None else Field(first.name)
+        fields, values = [only], {only.name: first.values(only.kind, where)}
+    return tuple(fields), values, notes
+
+
+def read_fields(frame: pd.DataFrame, fields: Sequence[Field], where: str) -> Values:
+    """The values of known fields; unseen categories and empty cells are allowed.
+
+    Raises:
+        DataError: a cell of a numeric field is no number, or infinite.
+    """
+    return {f.name: _as_field(f, frame[f.name], where) for f in fields}
+
+
+def _as_field(field: Field, series: pd.Series[Any], where: str) -> npt.NDArray[Any]:
+    if field.kind == "category":
+        return column(field.name, series, where).texts
+    plain = _floats(field.name, series) or column(field.name, series, where)
+    if plain.numbers is None:
+        tidied = tidy(field.name, series.reset_index(drop=True))
+        if not tidied.bad and tidied.series is not series:
+            plain = column(field.name, tidied.series, where)
+    return plain.values(field.kind, where)
+
+
+def _read(name: str, series: pd.Series[Any], where: str, notes: list[str]) -> Column:
+    quick = _floats(name, series)
+    if quick is not None:
+        return quick
+    tidied = tidy(name, series.reset_index(drop=True))
+    if tidied.bad:
+        row, reason = min(tidied.bad.items())
+        raise DataError(
+            f"column '{name}', row {row + 1}: {reason}.", where=where, mend="mend the cell, empty it or leave it out"
+        )
+    notes += tidied.notes
+    return column(name, tidied.series, where)
+
+
+def _floats(name: str, series: pd.Series[Any]) -> Column | None:
+    """A column of floats whose texts nobody asks for; None for any other, and for one that has to be told about."""
+    if not (isinstance(series.dtype, np.dtype) and series.dtype.kind == "f"):
+        return None
+    numbers = series.to_numpy(dtype=np.float64)
+    there = numbers[~np.isnan(numbers)]
+    if not len(there) or not (there != there[0]).any():
+        return None
+    return Column(name, np.full(len(numbers), "", dtype=object), numbers)
+
+
+def _declared(read: Column) -> tuple[Field | None, str]:
+    present = read.texts[read.texts != ""]
+    kinds = sorted(set(present))
+    if not kinds:
+        return None, f"'{read.name}' was left out: it is empty"
+    if len(kinds) == 1 and len(present) == len(read):
+        return None, f"'{read.name}' was left out: it is {kinds[0]!r} in every row"
+    return Field(read.name, "category", categories=tuple(kinds)), ""
