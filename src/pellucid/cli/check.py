@@ -15,11 +15,12 @@ example:
   pellucid check spec --schema > spec.schema.json        for an editor's completion
   pellucid check env CartPole-v1
   pellucid check data my.csv --target y --group patient --time day
+  pellucid check labels my.csv --target y
   pellucid check store"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="{spec,env,data,store}")
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="{spec,env,data,labels,store}")
     spec = kinds.add_parser("spec", help="every problem of a spec file at once", allow_abbrev=False)
     spec.add_argument("file", nargs="?", help="the YAML file")
     spec.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
@@ -37,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--group", metavar="COLUMN", help="the column of what rows belong to: a group is never divided")
     data.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value of the spec")
     data.add_argument("--json", action="store_true", help="everything that was found, as JSON")
+    labels = kinds.add_parser("labels", help="rows of a table whose class is likely wrong, the most suspicious first")
+    labels.add_argument("file", help="as for data")
+    labels.add_argument("--target", required=True, help="the column of the classes")
+    labels.add_argument("--id", help="the column that identifies a row")
+    labels.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out (repeatable)")
+    labels.add_argument("--top", type=int, default=20, metavar="N", help="rows to print (default: 20)")
     store = kinds.add_parser("store", help="every blob is what was saved, every version complete")
     store.add_argument("--store", default=".pellucid", metavar="FOLDER", help="the folder (default: .pellucid)")
 
@@ -50,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         from pellucid.cli.checked_data import check_data
 
         return check_data(args)
+    if args.what == "labels":
+        return _labels(args.file, args.target, args.id, args.drop, args.top)
     return _store(args.store)
 
 
@@ -94,6 +103,17 @@ def _env(env: str, steps: int) -> int:
         print(f"{env}: {count} problem{'s' if count > 1 else ''}.")
         return 1
     print(f"{env}: obeys the conventions.\nNext: pellucid fit --env {env}")
+    return 0
+
+
+def _labels(file: str, target: str, key: str | None, drop: list[str], top: int) -> int:
+    from pellucid.data.tables import read_table
+    from pellucid.runs.labels import suspects
+
+    expected, rows = suspects(read_table(file, target=target, id=key, drop=drop))
+    for row in rows[: min(top, expected)]:
+        print(f"  {row.key}  says {row.label}, perhaps {row.suggested}  (its label has {100 * row.probability:.2g} %)")
+    print(f"{file}: of {len(rows)} labels about {expected} are likely wrong (confident learning, 5 folds).")
     return 0
 
 

@@ -28,8 +28,7 @@ class LabelErrors:
     Args:
         rows: all positions, the most suspicious first.
         suggested: the likeliest other class of each of these rows.
-        quality: of each of these rows, probability of its label less that of the likeliest other class, from -1 to 1,
-            after the classes' thresholds are taken off.
+        quality: of each of these rows, the probability of its own label (self-confidence).
         expected: estimated number of errors; the first so many rows are the ones to look at.
     """
 
@@ -73,13 +72,10 @@ def likely_errors(codes: Codes, chance: Floats) -> LabelErrors:
         )
     joint = confident_joint(codes, chance)
     expected = round(float(joint.sum() - np.trace(joint)))
-    limit = _thresholds(codes, chance)
-    fair = chance - limit + limit.max()  # a class that is seldom certain is not held to the bar of one that always is
-    fair = fair / fair.sum(axis=1, keepdims=True)
     rows = np.arange(len(codes))
-    others = fair.copy()
+    others = chance.copy()
     others[rows, codes] = -np.inf
-    quality = fair[rows, codes] - others.max(axis=1)
+    quality = chance[rows, codes]
     order = np.argsort(quality, kind="stable")
     return LabelErrors(order, others.argmax(axis=1)[order], quality[order], expected)
 

@@ -115,5 +115,5 @@ def _labels(extra: Json, name: str) -> Markup | None:
     ]
     if not rows:
         return None
-    head = ("Row", "Label", "Perhaps", "Margin")
+    head = ("Row", "Label", "Perhaps", "Probability of the label")
     return details("Labels to look at", table(f"{name}: likely label errors", head, rows, numeric=(3,)))
