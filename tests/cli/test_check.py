@@ -39,7 +39,8 @@ def test_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^  same +constant +left out +1  1$", out, re.MULTILINE)
     assert re.search(r"^target y: classify: 0 \d+ \(\d\d\.\d%\), 1 ", out, re.MULTILINE)
     assert "note: 'same' was left out: it is '1' in every row" in out
-    assert "note: 'risk' seems to have an order: low < mid < high" in out
+    assert "note: 'risk' seems to have an order (low < mid < high): data.fields.risk.order makes it a number" in out
+    assert "note: 'seen' holds dates: data.fields.seen.kind=date" in out
     assert out.count(": passed\n") == 6
     assert main(["check", "data", file, "--target", "Y"]) == 2
     assert "no column 'Y'" in capsys.readouterr().err
@@ -103,6 +104,16 @@ def test_a_spec_says_how_its_table_is_meant(tmp_path: Path, capsys: pytest.Captu
     assert f"Next: pellucid fit {spec}" in capsys.readouterr().out
     assert main(["check", "data", str(spec), "--set", "data.drop=[]"]) == 1
     assert "'z' is the target under other names" in capsys.readouterr().out
+    spec.write_text(
+        "name: my\ndata:\n  {kind: table, source: my.csv, target: y, id: id, drop: [z], fields: {income: {unit: EUR,"
+        " description: a year}, seen: {kind: date}, risk: {order: [low, mid, high]}}}\n"
+    )
+    assert main(["check", "data", str(spec)]) == 0
+    out = capsys.readouterr().out
+    assert "300 rows, 4 numeric, 1 category, 1 ordinal" in out
+    assert re.search(r"^  income \[EUR\] +numeric +input ", out, re.MULTILINE)
+    assert "\n  income: a year\n" in out
+    assert "seems to have an order" not in out
     spec.write_text("name: my\ndata: {kind: prices, source: planted}\ntasks: {next: {kind: forecast}}\n")
     assert main(["check", "data", str(spec)]) == 0
     assert "truncation invariance: passed at 4 cuts" in capsys.readouterr().out

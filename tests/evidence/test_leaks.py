@@ -85,8 +85,10 @@ def test_the_skill_of_noise_is_nought_and_of_the_target_one() -> None:
 def test_no_alarm_without_copies() -> None:
     for seed in CLEAN:
         fields, y = clean(seed, "regress")
+        day = np.arange(len(y), dtype=float)
         fold = stratified_folds(np.zeros(len(y)), 5, seed)[0]
-        assert copies_across(fields, fold.train, fold.test)[0] == [], seed
+        for more in ({}, {"day": day, "weekday": day % 7, "month": day // 30}):
+            assert copies_across({**fields, **more}, fold.train, fold.test)[0] == [], seed
 
 
 @pytest.mark.parametrize("away", [0.0, 1e-4])

@@ -100,6 +100,7 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
             read=data.read,
             progress=progress,
             aside=data.aside,
+            declared=data.fields,
         )
         if not spec.tasks:
             spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": read.kind}})

@@ -35,6 +35,10 @@ class Field:
         categories: the known values of a category, in code order.
         groups: for a series, named lag ranges [(label, start, stop)] that are players of their own.
         shape: for an image, (height, width, channels): its values lie row by row, channels last, in [0, 1].
+        column, part: the table's column of which this is a part, and which ("year" of a date).
+        scale: how a number is scaled; "" by mean and deviation, "robust", "quantile".
+
+    A number with categories is an ordinal: its words, lowest first, are 0, 1, 2, ...
     """
 
     name: str
@@ -45,6 +49,9 @@ class Field:
     categories: tuple[str, ...] = ()
     groups: tuple[tuple[str, int, int], ...] = ()
     shape: tuple[int, ...] = ()
+    column: str = ""
+    part: str = ""
+    scale: str = ""
 
     def players(self, grain: Literal["field", "group"] = "group") -> list[Player]:
         """This field as one player, or as one player per lag group."""
@@ -102,6 +109,6 @@ class Schema:
 
 
 def _to_json(field: Field) -> dict[str, Any]:
-    """Without a shape where there is none, so that a schema without images is written as it always was."""
+    """Without what came later where it is not used, so that a schema is written as it always was."""
     raw = asdict(field)
-    return raw if field.shape else {name: value for name, value in raw.items() if name != "shape"}
+    return {name: value for name, value in raw.items() if value or name not in ("shape", "column", "part", "scale")}

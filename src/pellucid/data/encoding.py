@@ -21,12 +21,16 @@ from pellucid.core.schema import Field
 from pellucid.data.blocks import SideBySide
 
 CLIP = 10.0
+SCORES = np.linspace(-3.0, 3.0, 61)  # normal scores of the knots of a quantile scale
 RAW = "raw"  # kind of a scale that passes numbers through
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How one field is encoded: (x - mean) / sd, or one-hot over `categories`."""
+    """How one field is encoded: (x - mean) / sd, one-hot over `categories`, or normal scores between `knots`.
+
+    Robust: mean and sd are the median and the quartiles' distance over 1.349.
+    """
 
     kind: str
     width: int
@@ -34,6 +38,7 @@ class Scale:
     sd: float = 1.0
     missing: bool = False
     categories: tuple[str, ...] = ()
+    knots: tuple[float, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -52,6 +57,11 @@ def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
         return Scale(field.kind, field.width, missing=True)
     sd = float(x[finite].std())
     missing = bool(field.kind in ("numeric", "boolean") and not finite.all())
+    if field.scale == "quantile" and sd > 0:
+        return Scale(field.kind, 1, missing=missing, knots=_knots(x[finite]))
+    if field.scale == "robust" and sd > 0:
+        low, middle, high = np.quantile(x[finite], [0.25, 0.5, 0.75]).tolist()
+        return Scale(field.kind, 1, middle, (high - low) / 1.349 if high > low else sd, missing)
     varies = sd > 1e-12 * float(np.abs(x[finite]).max())  # equal values have an sd of rounding errors
     return Scale(field.kind, field.width, float(x[finite].mean()), sd if varies else 1.0, missing)
 
@@ -60,6 +70,24 @@ def _text(cell: Any) -> str:
     """As of `cells.number_text`: a category may be spelt in digits and read as a number."""
     whole = isinstance(cell, float) and cell.is_integer()
     return str(int(cell)) if whole else str(cell)
+
+
+def _knots(x: np.ndarray[Any, Any]) -> tuple[float, ...]:
+    """Values at evenly spaced normal scores."""
+    return tuple(np.quantile(x, norm_cdf(SCORES)).tolist())
+
+
+def norm_cdf(z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Standard normal distribution."""
+    return np.asarray(torch.special.ndtr(torch.from_numpy(z)).numpy())
+
+
+def scores(x: np.ndarray[Any, Any], knots: tuple[float, ...]) -> np.ndarray[Any, Any]:
+    """Normal scores of values: linear between the knots (equal ones: their middle), at most 3 outside."""
+    at = np.asarray(knots)
+    up = np.interp(x, at, SCORES)
+    down = -np.interp(-x, -at[::-1], SCORES)
+    return np.where(np.isnan(x), np.nan, (up + down) / 2)
 
 
 def identity(fields: Iterable[Field]) -> dict[str, Scale]:
@@ -110,7 +138,7 @@ class Encoding:
                 mend="build the rows with the window that the program was fitted with",
             )
         x = x.reshape(n, scale.width)
-        z = (x - scale.mean) / scale.sd
+        z = scores(x, scale.knots) if scale.knots else (x - scale.mean) / scale.sd
         absent = ~np.isfinite(z)
         z = np.clip(np.where(absent, 0.0, z), -CLIP, CLIP)
         if scale.missing:
@@ -120,11 +148,20 @@ class Encoding:
     def decode(self, name: str, block: Tensor) -> Tensor:
         """Raw values of a numeric block (inverse of encode up to the clip)."""
         scale = self.scales[name]
+        if scale.knots:
+            raw = np.interp(block[:, :1].double().numpy(), SCORES, scale.knots)
+            return torch.from_numpy(raw.astype(np.float32))
         return block[:, : scale.width] * scale.sd + scale.mean
 
     def to_json(self) -> dict[str, Any]:
-        return {name: asdict(scale) for name, scale in self.scales.items()}
+        """Knots only where there are some, so that an artefact is written as it always was."""
+        return {n: {k: v for k, v in asdict(s).items() if v or k != "knots"} for n, s in self.scales.items()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Encoding:
-        return cls({k: Scale(**{**v, "categories": tuple(v["categories"])}) for k, v in data.items()})
+        return cls(
+            {
+                k: Scale(**{**v, "categories": tuple(v["categories"]), "knots": tuple(v.get("knots", ()))})
+                for k, v in data.items()
+            }
+        )

@@ -17,12 +17,13 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError, SchemaError, nearest
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
-from pellucid.data.cells import Column, column, infer
+from pellucid.data.cells import Column, column
+from pellucid.data.declared import codes, days_of, declared_fields, part_of
 from pellucid.data.large import quick_column, table_content_keys
 from pellucid.data.quarantine import KEPT, BadRow, Quarantine
 from pellucid.data.reading import TARGET, Progress, Read, read_source, release
 from pellucid.data.tidy import tidy
-from pellucid.spec.model import ReadSpec
+from pellucid.spec.model import FieldSpec, ReadSpec
 
 FEW_INTEGERS = 20  # a target of at most so many whole numbers is a class
 Source = Any  # whatever `data.sources.open_source` opens
@@ -64,6 +65,7 @@ def read_table(
     read: ReadSpec | None = None,
     progress: Progress | None = None,
     aside: Mapping[str, str] | None = None,
+    declared: Mapping[str, FieldSpec] | None = None,
 ) -> Table:
     """Read a table.
 
@@ -80,14 +82,17 @@ def read_table(
         read: how files are read.
         progress: told the share of the source that has been read, and the rows.
         aside: role ("group", "time", "split") -> the column that has it: no input, kept in `rows.extra` by its role.
+        declared: what the spec says of single columns.
     Raises:
         DataError: the table cannot be read or used; names the column and the row (counted from 1).
     """
-    read, aside = read or ReadSpec(), aside or {}
+    read, aside, declared = read or ReadSpec(), aside or {}, declared or {}
     found = source if isinstance(source, Read) else read_source(source, read, query, progress)
     options = {"target": target, "id": id, **aside}
-    for option, names in (*((option, [name]) for option, name in options.items()), ("drop", drop)):
+    listed = {**{option: [name] for option, name in options.items()}, "drop": drop, "fields": list(declared)}
+    for option, names in listed.items():
         known_columns([name for name in names if name is not None], found.names, option, found.where)
+    drop = [*drop, *(name for name, said in declared.items() if said.drop)]
     used = [name for name in found.names if name not in {id, *drop}]
     notes = list(found.notes)
     keep = np.flatnonzero(_tidied(found, used, read, notes))
@@ -102,7 +107,8 @@ def read_table(
             notes.append(f"{int((~here).sum())} rows without '{target}' were left out")
             keep, keys = keep[here], keys[here]
     kept = {role: _kept(_column(found, name, read).take(keep), role, found.where) for role, name in aside.items()}
-    inputs, values = _inputs([name for name in used if name not in {target, *aside.values()}], found, keep, read, notes)
+    kept_names = [name for name in used if name not in {target, *aside.values()}]
+    inputs, values = _inputs(kept_names, found, keep, read, notes, declared)
     if found.large:
         release()
     targets: dict[str, npt.NDArray[Any]] = {}
@@ -169,19 +175,22 @@ def _column(found: Read, name: str, read: ReadSpec, *, fast: bool = False) -> Co
 
 
 def _inputs(
-    names: Sequence[str], found: Read, keep: npt.NDArray[Any], read: ReadSpec, notes: list[str]
+    names: Sequence[str],
+    found: Read,
+    keep: npt.NDArray[Any],
+    read: ReadSpec,
+    notes: list[str],
+    declared: Mapping[str, FieldSpec],
 ) -> tuple[tuple[Field, ...], dict[str, npt.NDArray[Any]]]:
     """Fields and their values, one column after the other: a large table is never in memory as text."""
     fields, values, left = [], {}, []
     for name in names:
-        each = _column(found, name, read, fast=True).take(keep)
-        field, note = infer(each, found.where)
-        if field is None:
-            left.append(note)
-            continue
-        fields.append(field)
-        cells = each.values(field.kind, found.where)
-        values[name] = _compact(cells) if found.large else cells
+        each = _column(found, name, read, fast=name not in declared).take(keep)
+        made, told = declared_fields(each, declared.get(name), found.where)
+        left += told
+        for made_field, cells in made:
+            fields.append(made_field)
+            values[made_field.name] = _compact(cells) if found.large else cells
     notes += left
     if not fields:
         raise DataError(f"no column is left to learn from: {'; '.join(left) or 'all are target, id or dropped'}.",
@@ -219,11 +228,12 @@ def rows_from_frame(
     """
     read = read or ReadSpec()
     found = read_source(source, read)
-    lacking = [f.name for f in fields if f.name not in found.names]
+    asked = list(dict.fromkeys(f.column or f.name for f in fields))
+    lacking = [name for name in asked if name not in found.names]
     if lacking:
         near = "; ".join(f"'{name}': {hint}" for name in lacking[:3] if (hint := nearest(name, found.names)))
         raise SchemaError(
-            f"{len(lacking)} of {len(fields)} columns are missing: {_list(lacking)}.",
+            f"{len(lacking)} of {len(asked)} columns are missing: {_list(lacking)}.",
             where=found.where,
             mend=near or f"give these columns; the table has {_list(found.names)}",
         )
@@ -238,7 +248,12 @@ def rows_from_frame(
 
 def _as_field(field: Field, found: Read, read: ReadSpec) -> npt.NDArray[Any]:
     """A column read as the kind that it had in training; nothing is left out here, so a bad cell is an error."""
+    if field.part:
+        tidied = tidy(field.column, found.series(field.column), read.decimal)
+        return part_of(days_of(column(field.column, tidied.series, found.where), found.where), field.part)
     plain = column(field.name, found.series(field.name), found.where)
+    if field.kind == "numeric" and field.categories:
+        return codes(plain.texts, field)
     if field.kind == "category" or plain.numbers is not None:
         return plain.values(field.kind, found.where)
     tidied = tidy(field.name, found.series(field.name), read.decimal)

@@ -86,7 +86,8 @@ def find_copies(fields: Mapping[str, Array], train: Index, test: Index, *, seed:
         by_chance = len(test) * float(np.exp(-_columns_apart(codes[train], codes[test])))
         held = np.intersect1d(exact, test)
         return Copies(exact, exact, (by_chance, by_chance), (_beyond(len(held), by_chance, len(test)), False))
-    spread = x + cell * stream(seed, "copies/spread").uniform(-0.5, 0.5, x.shape)
+    # Words are left out where chance is asked: more pairs are close by numbers alone than by both.
+    spread = (x + cell * stream(seed, "copies/spread").uniform(-0.5, 0.5, x.shape))[:, numeric]
     apart, second = _nearest(spread[train], spread[test])
     held = exact if len(exact) == 0 else np.intersect1d(exact, test)
     # A copy has, after spreading, a nearest row within one cell; typical distances are those of the others.
@@ -96,7 +97,7 @@ def find_copies(fields: Mapping[str, Array], train: Index, test: Index, *, seed:
     typical = float(np.median(apart[others]))
     ratio = second[others & (apart > 0)] / apart[others & (apart > 0)]
     dimensions = max(1.0, np.log(2) / max(float(np.log(np.median(ratio))), 1e-3)) if len(ratio) else 1.0
-    dimensions = min(dimensions, 30.0)
+    dimensions = min(dimensions, float(numeric.sum()))
     n = len(test)
 
     def chance(radius: float) -> float:

@@ -21,7 +21,7 @@ from pellucid.evidence.copies import copies_across
 from pellucid.evidence.folds import Fold
 from pellucid.evidence.leaks import known_after, target_leakage
 from pellucid.runs.dividing import divide_folds, divide_review, way
-from pellucid.spec.model import PricesData, Spec, TableData
+from pellucid.spec.model import FieldSpec, PricesData, Spec, TableData
 
 FEWEST_OF_CLASS = 5
 RARE_CLASS = 0.01
@@ -92,8 +92,12 @@ def check_data(source: Any, spec: Spec) -> DataReport:
     known_columns(data.drop, found.names, "drop", found.where)
     report = DataReport(found.where, len(found))
     uses = {name: role for role, name in named.items() if name} | dict.fromkeys(data.drop, "left out")
-    report.columns = [replace(c, use=uses.get(c.name, c.use)) for c in profile_columns(found, data.read.decimal)]
-    _columns(report)
+    uses |= {name: "left out" for name, said in data.fields.items() if said.drop}
+    report.columns = [
+        _said(replace(c, use=uses.get(c.name, c.use)), data.fields.get(c.name))
+        for c in profile_columns(found, data.read.decimal)
+    ]
+    _columns(report, data.fields)
     table = _table(found, data, spec, report)
     report.duplicates = _repeats(found, data.id)
     if report.duplicates:
@@ -109,14 +113,30 @@ def check_data(source: Any, spec: Spec) -> DataReport:
     return report
 
 
-def _columns(report: DataReport) -> None:
+def _said(column: ColumnProfile, said: FieldSpec | None) -> ColumnProfile:
+    """A column as the spec says that it is."""
+    if said is None:
+        return column
+    kind = "ordinal" if said.order else said.kind or column.kind
+    order = tuple(said.order) or column.order
+    return replace(column, kind=kind, order=order, unit=said.unit, description=said.description)
+
+
+def _columns(report: DataReport, fields: Mapping[str, FieldSpec]) -> None:
     for c in report.columns:
         if c.use == "input" and c.kind == "id" and c.distinct == report.rows:
             report.notes.append(f"'{c.name}' numbers or names the rows: give it as the id (data.id), or drop it")
         if c.use == "input" and c.missing > MOSTLY_EMPTY and c.kind != "constant":
             report.notes.append(f"'{c.name}' is empty in {c.missing:.0%} of the rows")
-        if c.kind == "ordinal" and c.use == "input":
-            report.notes.append(f"'{c.name}' seems to have an order: {' < '.join(c.order)}")
+        if c.kind == "ordinal" and c.use == "input" and not fields.get(c.name, FieldSpec()).order:
+            order = " < ".join(c.order)
+            report.notes.append(
+                f"'{c.name}' seems to have an order ({order}): data.fields.{c.name}.order makes it a number"
+            )
+        if c.kind == "date" and c.use == "input" and fields.get(c.name, FieldSpec()).kind != "date":
+            report.notes.append(
+                f"'{c.name}' holds dates: data.fields.{c.name}.kind=date reads year, month, weekday, days"
+            )
 
 
 def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Table | None:
@@ -124,15 +144,23 @@ def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Tabl
     declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
     try:
         table = read_table(
-            found, data.target or None, data.id, data.drop, kind=declared, read=data.read, aside=data.aside
+            found,
+            data.target or None,
+            data.id,
+            data.drop,
+            kind=declared,
+            read=data.read,
+            aside=data.aside,
+            declared=data.fields,
         )
     except DataError as error:
         report.problems.append(_as_finding("reading", error))
         return None
     report.rows = len(table.rows)
-    report.inputs = {f.name: f.kind for f in table.fields}
+    report.inputs = {f.name: "ordinal" if f.kind == "numeric" and f.categories else f.kind for f in table.fields}
+    read = {f.column or f.name for f in table.fields}
     report.columns = [
-        replace(c, use="left out") if c.use == "input" and c.name not in report.inputs else c for c in report.columns
+        replace(c, use="left out") if c.use == "input" and c.name not in read else c for c in report.columns
     ]
     report.notes = [*table.notes, *report.notes]
     report.checks["reading"] = "passed"

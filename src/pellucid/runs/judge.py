@@ -15,6 +15,7 @@ from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
+from pellucid.data.declared import unseen
 from pellucid.data.reading import release
 from pellucid.evidence.baselines import Answer, PriceContext, TableContext, answer, offered, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
@@ -23,6 +24,7 @@ from pellucid.evidence.folds import Fold, stratified_folds
 from pellucid.evidence.metrics import class_codes, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
+from pellucid.runs.dividing import way
 from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.outputs import MANY, outputs_table
@@ -87,7 +89,7 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
                 declared,
                 losses,
                 answers,
-                block=evidence.block if prob.rows.times is not None else 1,
+                block=evidence.block if prob.rows.times is not None or way(prob.spec) == "walk_forward" else 1,
                 margin=evidence.margin,
                 seed=prob.spec.seed,
                 constant=is_constant(np.concatenate(got.outputs), parts),
@@ -263,6 +265,10 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         "notes": [
             *([f"{skipped} rows were touched by its training and are left out"] if skipped else []),
             *([note for note in other.notes if "quarantine" in note] if other.quarantine else []),
+            *(
+                f"'{name}' holds values that training did not know in {count} rows"
+                for name, count in unseen(other.rows.take(clean), program.schema.inputs).items()
+            ),
         ],
         "seed": spec.seed,
     }

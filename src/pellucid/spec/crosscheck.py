@@ -61,6 +61,19 @@ def _table(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]
         yield ("data", "id"), f"the target '{target}'", "another column than the target"
     if isinstance(target, str) and isinstance(drop, list | tuple) and target in drop:
         yield ("data", "drop"), f"the target '{target}'", "columns other than the target"
+    for name, said in _mapping(data.get("fields")).items():
+        field = _mapping(said)
+        order = field.get("order")
+        words = order if isinstance(order, list | tuple) else []
+        path = ("data", "fields", str(name))
+        if name == target and (field.get("drop") or field.get("kind") or words):
+            yield path, f"the target '{target}'", "unit and description of the target"
+        if field.get("kind") == "ordinal" and len(words) < 2:
+            yield (*path, "order"), "no order", "the words of an ordinal, lowest first"
+        if words and field.get("kind") not in (None, "ordinal"):
+            yield (*path, "kind"), f"{field.get('kind')} with an order", "ordinal"
+        if len({str(word) for word in words}) < len(words):
+            yield (*path, "order"), "a word twice", "each word once"
     supervised = [name for name, task in tasks.items() if _mapping(task).get("kind") in ("classify", "regress")]
     for name in supervised[1:]:
         yield (

@@ -109,6 +109,22 @@ class ReadSpec(Section):
     )
 
 
+class FieldSpec(Section):
+    """What a column is, where that cannot be inferred."""
+
+    kind: Literal["numeric", "category", "ordinal", "boolean", "date"] | None = Field(
+        default=None, description="null: inferred; a date becomes year, month, weekday and days since 1970"
+    )
+    unit: str = Field(default="", description="of its values, for reports and explanations")
+    description: str = Field(default="", description="one line for a person")
+    order: list[str] = Field(default=[], description="an ordinal's words, lowest first: they become 0, 1, 2, ...")
+    drop: bool = Field(default=False, description="it is not used")
+    rare: int = Field(default=0, ge=0, description="values in fewer rows than this become one, that of unseen values")
+    scale: Literal["standard", "robust", "quantile"] = Field(
+        default="standard", description="of a number: by mean and deviation; median and quartiles; normal scores"
+    )
+
+
 class TableData(Section):
     """A table with one row per case."""
 
@@ -127,6 +143,7 @@ class TableData(Section):
         description="the column that identifies a row; without it, a hash of the content does",
     )
     drop: list[str] = Field(default=[], description="columns that are not used")
+    fields: dict[str, FieldSpec] = Field(default={}, description="what single columns are, by name")
     group: str | None = Field(
         default=None, min_length=1, description="the column of the person, machine, ... that rows belong to; no input"
     )
