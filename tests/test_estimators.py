@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -37,7 +40,7 @@ from pellucid.spec.presets import TABLE
 BOTH = pytest.mark.parametrize("estimator", [PellucidClassifier, PellucidRegressor])
 TINY: dict[str, Any] = {"width": 16, "depth": 1, "updates": 120, "lr": 1e-2, "noise": 0.0, "weight_decay": 0.01}
 QUICK = {**TINY, "updates": 30}
-SKIPPED = {"check_array_api_input"}  # runs only where SCIPY_ARRAY_API is set before scipy is loaded
+SKIPPED = {"check_array_api_input"}  # where SCIPY_ARRAY_API is not set: see the test below
 FAILING: dict[str, str] = {}  # declared failures, with the reason: none
 FAST = {
     "check_estimator_cloneable",
@@ -94,6 +97,25 @@ def test_every_check_of_scikit_learn_passes(estimator: Any, settings: dict[str, 
     assert {r["check_name"] for r in results if r["status"] == "skipped"} <= SKIPPED
     assert {r["check_name"] for r in results if r["status"] == "xfail"} == {*FAILING}
     assert len(results) > 45
+
+
+ARRAYS = """
+import warnings; warnings.simplefilter("ignore")
+import pellucid
+from sklearn.utils.estimator_checks import estimator_checks_generator
+for kind in (pellucid.PellucidClassifier, pellucid.PellucidRegressor):
+    for instance, check in estimator_checks_generator(kind(width=8, depth=1, updates=5)):
+        if getattr(check, "func", check).__name__ == "check_array_api_input":
+            check(instance)
+            print("passed")
+"""
+
+
+@pytest.mark.slow
+def test_the_check_that_needs_an_environment_variable_passes() -> None:
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": str(Path(pellucid.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", ARRAYS], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["passed", "passed"]
 
 
 @BOTH
@@ -201,7 +223,7 @@ def test_the_defaults_are_those_of_a_fit_of_a_table(estimator: Any) -> None:
     sections = pellucid.Spec.model_fields
     wanted = {**sections["network"].default.model_dump(), **sections["train"].default.model_dump()}
     wanted |= {**wanted["early_stop"], **TABLE["network"], **TABLE["train"]}
-    settings = {*params} - {"review", "random_state", "verbose"}
+    settings = {*params} - {"review", "random_state", "verbose", "class_weights", "label_smoothing"}
     assert {name: params[name] for name in settings} == {name: wanted[name] for name in settings}
 
 
@@ -394,6 +416,30 @@ def test_held_out_rows_choose_the_weights() -> None:
     assert np.abs(plain.predict_proba(X) - early.predict_proba(X)).max() > 0.01
 
 
+def test_rare_classes_may_count_as_much() -> None:
+    draw = np.random.default_rng(0)
+    y = (draw.random(400) < 0.05).astype(int)
+    X = draw.normal(size=(400, 1)) + 0.5 * y[:, None]
+    models = [PellucidClassifier(**TINY, class_weights=weights) for weights in ("equal", "balanced")]
+    shares = [model.fit(X, y).predict_proba(X)[:, 1].mean() for model in models]
+    assert shares[0] == pytest.approx(0.05, abs=0.03)
+    assert shares[1] == pytest.approx(0.5, abs=0.15)
+    smooth = PellucidClassifier(**TINY, label_smoothing=0.5).fit(X, y).predict_proba(X)[:, 1].mean()
+    assert smooth == pytest.approx(0.25 + 0.5 * 0.05, abs=0.05)
+
+
+def test_progress_is_shown_when_asked_for(capsys: Any) -> None:
+    PellucidRegressor(**QUICK, verbose=1).fit(np.eye(4), np.arange(4))
+    assert "fit" in "".join(capsys.readouterr())
+
+
+def test_any_name_of_a_target_will_do() -> None:
+    X, y = people(40)
+    for name in ("income", "x" * 200, "Ziel (€)", "", 3):
+        model = PellucidClassifier(**QUICK).fit(X, y.rename(name))
+        assert model.predict(X).shape == (40,)
+
+
 def test_an_answer_does_not_depend_on_its_neighbours() -> None:
     X, y = people()
     model = PellucidClassifier(**QUICK).fit(X, y)
@@ -515,8 +561,8 @@ def test_a_pickle_holds_no_code_and_says_so() -> None:
     model = PellucidClassifier(**QUICK).fit(X, y)
     with pytest.warns(UserWarning, match=r"save\(folder\)"):
         state = model.__getstate__()
-    json.loads(state["_held"]["program"])
-    assert isinstance(state["_held"]["weights"], bytes)
+    json.loads(state["_shelved"]["program"])
+    assert isinstance(state["_shelved"]["weights"], bytes)
     with pytest.warns(UserWarning, match=r"save\(folder\)"):
         again = unpickled(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))

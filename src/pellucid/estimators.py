@@ -11,19 +11,13 @@ version of a store of its own, made when it is first asked for.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import warnings
-import weakref
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -39,8 +33,8 @@ from pellucid.evidence.metrics import probabilities
 from pellucid.handle import LearnedProgram
 from pellucid.nn.program import NetworkProgram
 from pellucid.report.progress import Progress
-from pellucid.runs.artefact import described, rebuilt
-from pellucid.runs.plain import Plain, exact, keep_plain, learn, parts_of
+from pellucid.runs.plain import Plain, learn
+from pellucid.runs.shelved import Shelved
 from pellucid.spec.loader import spec_from
 from pellucid.spec.model import IN_MEMORY, Spec
 from pellucid.store.canonical import encode_json
@@ -55,76 +49,6 @@ PICKLED = (
     "a pickled {name} opens only where its pickle is trusted, since a pickle can run code; "
     "save(folder) and {name}.load(folder) need none"
 )
-
-
-class _Held:
-    """A fit and where its versions are.
-
-    Args:
-        plain: what was learned.
-        store: where its versions are, once they are.
-        ref: the version that answers.
-    """
-
-    def __init__(self, plain: Plain, store: Store | None = None, ref: str | None = None) -> None:
-        self.plain, self.ref = plain, ref
-        self.exact = exact(plain.program)
-        self._store = store
-
-    def store(self) -> Store:
-        """Where the versions are; a folder that lasts as long as anybody holds it, unless it was saved or loaded."""
-        if self._store is None:
-            self._store = _temporary({})
-            self.ref = keep_plain(self.plain, self._store)
-        return self._store
-
-    def moved(self, root: Path) -> None:
-        """Write the store to a folder, where it lies from now on."""
-        shutil.copytree(self.store().root, root, dirs_exist_ok=True)
-        self._store = Store(root, create=False)
-
-    def state(self) -> dict[str, Any]:
-        """Texts, bytes and arrays: enough to answer, explain and revise elsewhere. With a store, that store's files."""
-        plain, program = self.plain, self.plain.program
-        found = {
-            "spec": plain.spec.canonical(),
-            "program": json.dumps(described(program)),
-            "weights": save_tensors(_contiguous(dict(program.network.state_dict()))),
-            "deltas": [save_tensors(_contiguous(dict(delta.parameters()))) for delta in program.deltas],
-            "classes": list(plain.classes),
-            "notes": list(plain.notes),
-        }
-        if self._store is None:
-            return {**found, "parts": parts_of(plain)}
-        root = self._store.root
-        files = [path for path in sorted(root.rglob("*")) if path.is_file()]
-        return {**found, "ref": self.ref, "store": {str(f.relative_to(root)): f.read_bytes() for f in files}}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> _Held:
-        """The inverse of `state`."""
-        deltas = [load_tensors(bytes(delta)) for delta in state["deltas"]]
-        program = rebuilt(json.loads(state["program"]), load_tensors(bytes(state["weights"])), deltas)
-        spec = spec_from(json.loads(state["spec"]), where="pickle")
-        classes, notes = tuple(state["classes"]), tuple(state["notes"])
-        store = _temporary(state["store"]) if "store" in state else None
-        return cls(Plain(spec, program, classes, notes, parts=state.get("parts")), store, state.get("ref"))
-
-
-def _temporary(files: dict[str, bytes]) -> Store:
-    """A store in a folder that is removed when the last who holds it lets go."""
-    folder = tempfile.mkdtemp(prefix="pellucid-")
-    root = Path(folder) / "store"
-    for name, content in files.items():
-        make_folder((root / name).parent)
-        (root / name).write_bytes(content)
-    store = Store(root, create=not files)
-    weakref.finalize(store, shutil.rmtree, folder, ignore_errors=True)
-    return store
-
-
-def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
 
 
 class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -184,7 +108,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_held")
+        return hasattr(self, "_shelved")
 
     # -- learning ------------------------------------------------------------------------------------------------
 
@@ -210,7 +134,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         for note in plain.notes:
             if "different values" in note:  # a column of words that tells nothing yet: silence would hide a loss
                 warnings.warn(note, UserWarning, stacklevel=3)
-        self._held = _Held(plain)
+        self._shelved = Shelved(plain)
         self.notes_ = list(plain.notes)
         return self
 
@@ -230,7 +154,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             "name": NAME,
             "seed": int(seed),
             "data": {"kind": "table", "source": IN_MEMORY, "target": target},
-            "tasks": {task_name(target): {"kind": self._task}},
+            "tasks": {task_name(target)[:64]: {"kind": self._task, **self._about_task()}},
             "network": {**network, "pieces": _plain(self.pieces)},
             "train": {
                 **train,
@@ -239,13 +163,17 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         }
         return spec_from(raw, where=f"{type(self).__name__}(...)")
 
+    def _about_task(self) -> dict[str, Any]:
+        """Settings of the task."""
+        return {}
+
     # -- answering -----------------------------------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> npt.NDArray[np.float64]:
         """The program's outputs, shape (n, k), in double precision."""
         check_is_fitted(self)
         frame = self._frame(X, reset=False)
-        program = self._held.exact
+        program = self._shelved.exact
         task = next(iter(program.tasks))
         rows = Rows(np.arange(len(frame)).astype(np.str_), read_fields(frame, program.schema.inputs, WHERE))
         found = []
@@ -289,21 +217,20 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         it on review rows: for that, fit with `review=0.2`.
         """
         check_is_fitted(self)
-        store = self._held.store()
-        return LearnedProgram(store, str(self._held.ref))
+        store = self._shelved.store()
+        return LearnedProgram(store, str(self._shelved.ref))
 
     def use(self, version: LearnedProgram) -> Self:
         """Predict with another version of `program_` from now on: one that was revised and accepted."""
         check_is_fitted(self)
-        mine = self._held.store()
+        mine = self._shelved.store()
         if version.store.root.resolve() != mine.root.resolve() or not isinstance(version.program, NetworkProgram):
             raise DataError(
                 f"'{version.ref}' is no version of this estimator's program.",
                 where=f"{type(self).__name__}.use",
                 mend="give a version that began with its program_",
             )
-        self._held.plain.program, self._held.ref = version.program, version.ref
-        self._held.exact = exact(version.program)
+        self._shelved.use(version.program, version.ref)
         return self
 
     def save(self, path: str | Path) -> Path:
@@ -317,7 +244,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise StoreError(f"'{root}' is not empty.", where="save", mend="give a new folder")
         make_folder(root)
-        self._held.moved(root)
+        self._shelved.moved(root)
         write_atomic(root / FILE, encode_json(self._described()))
         return root
 
@@ -337,7 +264,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         assert isinstance(program, NetworkProgram)
         spec = spec_from(handle.store.blobs.get_json(handle.entry.manifest["blobs"]["spec"]), where=str(root))
         names = [str(c) for c in next(iter(program.tasks.values())).options.get("classes", ())]
-        model._held = _Held(Plain(spec, program, tuple(names), tuple(found["notes"])), handle.store, found["ref"])
+        model._shelved = Shelved(Plain(spec, program, tuple(names), tuple(found["notes"])), handle.store, found["ref"])
         model.n_features_in_, model.notes_ = int(found["features"]), list(found["notes"])
         if found["names"] is not None:
             model.feature_names_in_ = np.asarray(found["names"], dtype=object)
@@ -348,14 +275,14 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     def _described(self) -> dict[str, Any]:
         params = {name: _plain(value) for name, value in self.get_params(deep=False).items()}
         if isinstance(params["random_state"], np.random.RandomState):
-            params["random_state"] = self._held.plain.spec.seed
+            params["random_state"] = self._shelved.plain.spec.seed
         names, classes = getattr(self, "feature_names_in_", None), getattr(self, "classes_", None)
         kind = None if classes is None else "O" if classes.dtype.kind == "O" else classes.dtype.str
         return {
             "format": FORMAT,
             "estimator": type(self).__name__,
             "params": params,
-            "ref": self._held.ref,
+            "ref": self._shelved.ref,
             "features": self.n_features_in_,
             "names": None if names is None else [str(name) for name in names],
             "classes": None if classes is None else {"values": classes.tolist(), "dtype": kind},
@@ -363,17 +290,17 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        if not hasattr(self, "_held"):
+        if not hasattr(self, "_shelved"):
             return dict(super().__getstate__())
         warnings.warn(PICKLED.format(name=type(self).__name__), UserWarning, stacklevel=2)
         return self._state()
 
     def _state(self) -> dict[str, Any]:
-        return {**super().__getstate__(), **({"_held": self._held.state()} if hasattr(self, "_held") else {})}
+        return {**super().__getstate__(), **({"_shelved": self._shelved.state()} if hasattr(self, "_shelved") else {})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        held = state.get("_held")
-        self.__dict__.update({**state, "_held": _Held.from_state(held)} if held is not None else state)
+        shelved = state.get("_shelved")
+        self.__dict__.update({**state, "_shelved": Shelved.from_state(shelved)} if shelved is not None else state)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A copy within this process is no pickle."""
@@ -399,11 +326,65 @@ class PellucidClassifier(ClassifierMixin, _Tabular):  # type: ignore[misc]  # sc
         held_out: share of the rows by which the best weights are chosen; None: the last weights.
         patience: passes over the rows without a better held-out loss after which training ends.
         review: share of the rows that are kept out of training, on which corrections of `program_` are judged.
+        class_weights: "balanced": every class counts as much as any other, and odds are not the data's.
+        label_smoothing: share of every target that is spread over all classes.
         random_state: a seed, the same weights every time; a RandomState or None draws one.
         verbose: 1 shows progress.
     """
 
     _task = "classify"
+
+    def __init__(
+        self,
+        *,
+        kind: str = "mlp",
+        width: int = 128,
+        depth: int = 3,
+        activation: str = "silu",
+        members: int = 16,
+        pieces: int = 16,
+        updates: int = 300,
+        batch: int = 256,
+        lr: float = 1e-3,
+        optimiser: str = "adamw",
+        weight_decay: float = 0.3,
+        noise: float = 0.5,
+        schedule: str = "cosine",
+        warmup: float = 0.05,
+        held_out: float | None = None,
+        patience: int = 16,
+        review: float = 0.0,
+        class_weights: str = "equal",
+        label_smoothing: float = 0.0,
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            kind=kind,
+            width=width,
+            depth=depth,
+            activation=activation,
+            members=members,
+            pieces=pieces,
+            updates=updates,
+            batch=batch,
+            lr=lr,
+            optimiser=optimiser,
+            weight_decay=weight_decay,
+            noise=noise,
+            schedule=schedule,
+            warmup=warmup,
+            held_out=held_out,
+            patience=patience,
+            review=review,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weights = class_weights
+        self.label_smoothing = label_smoothing
+
+    def _about_task(self) -> dict[str, Any]:
+        return {"class_weights": self.class_weights, "label_smoothing": _plain(self.label_smoothing)}
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from rows X, (n, columns), and their classes y, (n,): text, numbers or truth values.
@@ -431,7 +412,7 @@ class PellucidClassifier(ClassifierMixin, _Tabular):  # type: ignore[misc]  # sc
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probability of every class, shape (n, classes), in the order of `classes_`."""
         outputs = self._outputs(X)
-        return probabilities(outputs, next(iter(self._held.exact.tasks.values())))
+        return probabilities(outputs, next(iter(self._shelved.exact.tasks.values())))
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The likeliest class of every row, shape (n,)."""
@@ -441,7 +422,9 @@ class PellucidClassifier(ClassifierMixin, _Tabular):  # type: ignore[misc]  # sc
 
 
 class PellucidRegressor(RegressorMixin, _Tabular):  # type: ignore[misc]  # scikit-learn has no types
-    """A program that predicts a number, as an estimator of scikit-learn; the arguments of `PellucidClassifier`."""
+    """A program that predicts a number, as an estimator of scikit-learn; the arguments of `PellucidClassifier`,
+    but for those of classes.
+    """
 
     _task = "regress"
 

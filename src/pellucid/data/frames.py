@@ -1,6 +1,6 @@
 """A frame in memory as fields and their values, where every row must stay: a bad cell is an error.
 
-Cells, kinds and notes are those of `data.tables`; columns of floats are taken as they are, without a text a cell.
+Cells, kinds and notes are those of `data.tables`; columns of numbers are taken as they are, without a text a cell.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def _read(name: str, series: pd.Series[Any], where: str, notes: list[str]) -> Co
 
 
 def _floats(name: str, series: pd.Series[Any]) -> Column | None:
-    """A column of floats whose texts nobody asks for; None for any other, and for one that has to be told about."""
-    if not (isinstance(series.dtype, np.dtype) and series.dtype.kind == "f"):
+    """A column of numbers whose texts nobody asks for; None for any other, and for one that has to be told about."""
+    if not (isinstance(series.dtype, np.dtype) and series.dtype.kind in "fiu"):
         return None
     numbers = series.to_numpy(dtype=np.float64)
     there = numbers[~np.isnan(numbers)]
