@@ -8,6 +8,8 @@ import pytest
 
 import pellucid
 from pellucid.core.random import stream
+from pellucid.report.html import evidence_page
+from pellucid.report.markdown import evidence_comment
 from pellucid.runs.calibrating import promised, with_interval
 
 QUICK = ("train.updates=200", "network.width=32", "evidence.folds=3", "explain.evaluations=32")
@@ -54,9 +56,6 @@ def test_evidence_holds_calibration_slices_and_curves(classes):
 
 
 def test_pages_show_them(classes):
-    from pellucid.report.html import evidence_page
-    from pellucid.report.markdown import evidence_comment
-
     page, comment = evidence_page(classes[0].evidence), evidence_comment(classes[0].evidence)
     for word in ("Confusion.", "ROC curve of yes", "calibration error", "worst slice: x in ["):
         assert word in page
@@ -78,6 +77,19 @@ def test_sets_and_intervals_hold_what_they_promise(classes, tmp_path):
     assert sum(b["n"] for b in bins) == program.evidence["tasks"][0]["n"]
     with pytest.raises(pellucid.DataError, match=r"no intervals of 0.77"):
         program.predict(new, interval=0.77)
+
+
+def test_sensitive_fields_are_judged(tmp_path):
+    frame = _frame().drop(columns="number")
+    more = (*QUICK, "data.sensitive=[town]")
+    program = pellucid.fit(data=frame, target="kind", name="fair", store=tmp_path, overrides=more)
+    (town,) = program.evidence["tasks"][0]["extra"]["fairness"]
+    assert sorted(group["name"] for group in town["groups"]) == ["town = a", "town = b"]
+    assert [gap["name"] for gap in town["gaps"]] == ["selection", "equalised odds", "calibration"]
+    assert 0 <= town["effect"] < 0.5
+    assert "Groups of town" in evidence_page(program.evidence)
+    with pytest.raises(pellucid.SpecError, match="'twon' is no input"):
+        pellucid.fit(data=frame, target="kind", name="x", store=tmp_path, overrides=(*QUICK, "data.sensitive=[twon]"))
 
 
 def test_a_larger_threshold_gives_larger_sets(classes):

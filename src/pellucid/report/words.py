@@ -236,6 +236,13 @@ def table_sentences(task: Json) -> list[str]:
             value, rest = number(worst.get("value")), number(worst.get("rest"))
             within = f"(n = {count(worst.get('n'))}; {looked})"
             told.append(f"worst slice: {text(worst, 'name')}: mean loss {value}, elsewhere {rest} {within}")
+    for one in items(extra, "fairness"):
+        effect = f"effect of do({text(one, 'field')}) {number(one.get('effect'))} sd of the outputs"
+        wide = [
+            f"gap in {text(g, 'name')} {measured(g.get('value'), g.get('low'), g.get('high'))}"
+            for g in items(one, "gaps")
+        ]
+        told.append(f"{text(one, 'field')}: {'; '.join([*wide, effect])}")
     labels: Json = extra.get("label_errors") or {}
     first = next(iter(items(labels, "rows")), None)
     if first is not None:
@@ -244,7 +251,17 @@ def table_sentences(task: Json) -> list[str]:
     return told
 
 
-_TOLD = ("calibration", "conformal", "slices", "confusion", "roc", "precision_recall", "residuals", "label_errors")
+_TOLD = (
+    "calibration",
+    "conformal",
+    "slices",
+    "confusion",
+    "roc",
+    "precision_recall",
+    "residuals",
+    "label_errors",
+    "fairness",
+)
 _SHARES = ("annual_return", "annual_volatility", "deflated_sharpe", "max_drawdown")
 _EXTRA = {
     "annual_return": "Net return a year",

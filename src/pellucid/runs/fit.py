@@ -27,6 +27,7 @@ from pellucid.rl.tabular import TabularProgram
 from pellucid.runs.artefact import FORMAT, Learned, provenance
 from pellucid.runs.calibrating import calibrated, with_options
 from pellucid.runs.encoded import told_fewer
+from pellucid.runs.fair import require_sensitive
 from pellucid.runs.judge import FoldResult, judge_folds
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.keeping import backgrounds, describe_rows, keep_version
@@ -77,6 +78,7 @@ def fit(
     reporter = reporter or Silent()
     prob = read_problem(spec, source, store, reporter)
     require_same_program(prob, store)
+    require_sensitive(prob)
     prob = replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name)))
     for note in prob.notes:
         reporter.note(note)

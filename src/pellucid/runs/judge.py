@@ -26,6 +26,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.dividing import way
 from pellucid.runs.encoded import columns_of, encoded, fewer
+from pellucid.runs.fair import fairness_extra
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.outputs import MANY, outputs_table
 from pellucid.runs.policies import forecasts, on_rows, trades
@@ -115,7 +116,14 @@ def _of_table(
     if len(drawn) > MOST:
         drawn = np.sort(stream(prob.spec.seed, "evidence/table").permutation(drawn)[:MOST])
     own = results[0].program.tasks[task.name]
-    return table_extra(own, prob.rows.take(tested[drawn]), table.iloc[drawn], limits[drawn], seed=prob.spec.seed)
+    rows = prob.rows.take(tested[drawn])
+    found = table_extra(own, rows, table.iloc[drawn], limits[drawn], seed=prob.spec.seed)
+    sensitive = getattr(prob.spec.data, "sensitive", [])
+    if sensitive:
+        found["fairness"] = fairness_extra(
+            results[-1].program, own, rows, table.iloc[drawn], sensitive, seed=prob.spec.seed
+        )
+    return found
 
 
 def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> None:

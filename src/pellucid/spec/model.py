@@ -144,6 +144,9 @@ class TableData(Section):
     )
     drop: list[str] = Field(default=[], description="columns that are not used")
     fields: dict[str, FieldSpec] = Field(default={}, description="what single columns are, by name")
+    sensitive: list[str] = Field(
+        default=[], description="inputs over which the evidence compares groups: fairness, and their own effect"
+    )
     group: str | None = Field(
         default=None, min_length=1, description="the column of the person, machine, ... that rows belong to; no input"
     )

@@ -26,6 +26,7 @@ def table_evidence(task: Json, name: str) -> Markup | None:
             listed(typeset_sentence(sentence) for sentence in told),
             el("div", {"class": "pair"}, *pictures) if pictures else None,
             *tables,
+            *(_fairness(one, name) for one in items(extra, "fairness") if items(one, "groups")),
         ]
     )
 
@@ -106,6 +107,21 @@ def _slices(extra: Json, name: str) -> Markup | None:
         return None
     head = ("Slice", "Mean loss", "Elsewhere", "Adjusted p", "n")
     return details(f"Worst slices ({len(rows)})", table(f"{name}: worst slices", head, rows, numeric=(1, 2, 3, 4)))
+
+
+def _fairness(one: Json, name: str) -> Markup:
+    shown = ("selected", "found", "alarms", "calibration")
+    rows = [
+        (
+            text(group, "name"),
+            *(measured(*((group.get(key) or {}).get(end) for end in ("value", "low", "high"))) for key in shown),
+            count(group.get("n")),
+        )
+        for group in items(one, "groups")
+    ]
+    head = ("Group", "Called positive", "Found of the positive", "False alarms", "Came less predicted", "n")
+    caption = f"{name}: groups of {text(one, 'field')}"
+    return details(f"Groups of {text(one, 'field')}", table(caption, head, rows, numeric=(1, 2, 3, 4, 5)))
 
 
 def _labels(extra: Json, name: str) -> Markup | None:
