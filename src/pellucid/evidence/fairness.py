@@ -1,9 +1,9 @@
 """Fairness over a declared sensitive field: the metrics of every group with intervals, and the gaps between groups.
 
 Equalised odds (Hardt, Price & Srebro 2016): rows that are positive are found equally often in every group, and false
-alarms are as frequent. Calibration by group (Kleinberg et al. 2017): what was said comes as often in every group. Where base rates
-differ, an imperfect program cannot have both. A gap is a largest less a least share: it is above zero by chance alone,
-which is why its interval, by a bootstrap of rows within groups, stands beside it.
+alarms are as frequent. Calibration by group (Kleinberg et al. 2017): what was said comes as often in every group. Where
+base rates differ, an imperfect program cannot have both. A gap is a largest less a least share: it is above zero by
+chance alone, which is why its interval, by a bootstrap of rows within groups, stands beside it.
 """
 
 from __future__ import annotations
