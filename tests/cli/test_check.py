@@ -59,6 +59,11 @@ LEAKS: dict[str, tuple[Any, list[str], str]] = {
         ["--group", "z", "--set", "evidence.split=random"],
         "still shows skill",
     ),
+    "a class": (
+        lambda f, rng: 0,
+        ["--time", "seen"],
+        "1 classes are tested in a fold whose training rows lack them: '2'.",
+    ),
     "future": (lambda f, rng: f.income.shift(-1), ["--time", "seen"], "'z' is, 1 row ahead, 'income'"),
 }
 
@@ -69,6 +74,9 @@ def test_what_is_planted_is_found(leak: str, tmp_path: Path, capsys: pytest.Capt
     columns = {"z": make}
     if leak == "shuffled target":  # who a row belongs to can be told by its income
         columns |= {"income": lambda f, rng: f.z + 0.01 * rng.normal(size=300), "y": lambda f, rng: f.z % 2}
+    if leak == "a class":  # that comes up late
+        columns = {"y": lambda f, rng: np.where(np.arange(300) < 200, f.y, 2)}
+        leak = "split"
     file = write(tmp_path / "my.csv", **columns)
     assert main(["check", "data", file, "--target", "y", "--id", "id", *options]) == 1
     out = capsys.readouterr().out

@@ -268,13 +268,15 @@ def _split(spec: Spec, rows: Rows, labels: Any, parts: list[Fold], report: DataR
     if "time" in rows.extra and how not in ("walk_forward",):
         report.notes.append(f"the rows have times, and the split is {how}: it trains on rows later than those it tests")
     if labels is not None:
-        lacking = [
-            c for c in np.unique(labels) if any(c not in labels[p.test] or c not in labels[p.train] for p in parts)
-        ]
-        if lacking:
-            named = ", ".join(repr(str(c)) for c in lacking[:5])
-            what = f"{len(lacking)} classes are missing on a side of some fold: {named}."
-            report.problems.append(Finding("split", what, where, "give fewer folds, or more rows of these classes"))
+        untold = sorted({str(c) for p in parts for c in np.setdiff1d(labels[p.test], labels[p.train])})
+        untested = sorted({str(c) for p in parts for c in np.setdiff1d(labels[p.train], labels[p.test])} - {*untold})
+        if untold:
+            named = ", ".join(map(repr, untold[:5]))
+            what = f"{len(untold)} classes are tested in a fold whose training rows lack them: {named}."
+            mend = "give fewer folds, a later start, or more rows of these classes"
+            report.problems.append(Finding("split", what, where, mend))
+        if untested:
+            report.notes.append(f"some fold tests no row of {', '.join(map(repr, untested[:5]))}")
 
 
 def _shuffled(table: Table, y: npt.NDArray[Any], parts: list[Fold], spec: Spec, report: DataReport) -> None:
