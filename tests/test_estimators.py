@@ -157,8 +157,8 @@ class Single(PellucidRegressor):
 class Drawn(PellucidRegressor):
     """Broken: another seed every time."""
 
-    def _spec(self, target: str) -> Any:
-        return super()._spec(target).replace({"seed": int(np.random.default_rng().integers(2**31))})
+    def _spec(self, target: str, fields: Any) -> Any:
+        return super()._spec(target, fields).replace({"seed": int(np.random.default_rng().integers(2**31))})
 
 
 class Bent(PellucidRegressor):
@@ -297,6 +297,25 @@ def test_a_frame_of_every_kind() -> None:
     np.testing.assert_allclose(model.predict_proba(X).sum(1), 1.0)
     index = X.set_axis(X.index[::-1])
     np.testing.assert_array_equal(model.predict(index), model.predict(X))
+
+
+def test_the_types_of_the_columns_say_what_they_are() -> None:
+    draw = np.random.default_rng(0)
+    sizes = pd.CategoricalDtype(["small", "middle", "large"], ordered=True)
+    X = pd.DataFrame(
+        {
+            "size": pd.Series(draw.choice(list(sizes.categories), 120)).astype(sizes),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(draw.integers(0, 700, 120), unit="D"),
+        }
+    )
+    y = X["size"].cat.codes + 0.1 * draw.normal(size=120)
+    model = PellucidRegressor(**TINY).fit(X, y)
+    assert model.score(X, y) > 0.8
+    inputs = {f.name: (f.kind, f.categories) for f in model.program_.program.schema.inputs}
+    assert inputs["size"] == ("numeric", ("small", "middle", "large"))
+    assert {f.column for f in model.program_.program.schema.inputs} >= {"day"}
+    assert model.predict(X.assign(size="large")).mean() > model.predict(X.assign(size="small")).mean() + 1
+    assert model.program_.explain(X.head(1)) is not None
 
 
 def test_any_frame_and_text_arrays_give_the_same() -> None:

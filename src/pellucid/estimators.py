@@ -27,7 +27,7 @@ from pellucid.assemble.problem import task_name
 from pellucid.core.errors import CorruptBlob, DataError, StoreError
 from pellucid.core.rows import Rows
 from pellucid.data.cells import column
-from pellucid.data.frames import read_fields
+from pellucid.data.frames import dtypes_say, read_fields
 from pellucid.data.sources.memory import WHERE, as_frame
 from pellucid.evidence.metrics import probabilities
 from pellucid.handle import LearnedProgram
@@ -124,7 +124,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         check_consistent_length(frame, y)
         cells, classes = self._targets(y)
         table = frame.assign(**{target: cells})
-        spec = self._spec(target)
+        spec = self._spec(target, dtypes_say(frame))
         bar = Progress() if self.verbose else None
         if bar is None:
             plain = learn(spec, table, classes, review=self.review)
@@ -141,7 +141,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     def _targets(self, y: npt.NDArray[Any]) -> tuple[Any, tuple[str, ...]]:
         raise NotImplementedError
 
-    def _spec(self, target: str) -> Spec:
+    def _spec(self, target: str, fields: dict[str, Any]) -> Spec:
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(2**31 - 1)
@@ -153,7 +153,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         raw: dict[str, Any] = {
             "name": NAME,
             "seed": int(seed),
-            "data": {"kind": "table", "source": IN_MEMORY, "target": target},
+            "data": {"kind": "table", "source": IN_MEMORY, "target": target, "fields": fields},
             "tasks": {task_name(target)[:64]: {"kind": self._task, **self._about_task()}},
             "network": {**network, "pieces": _plain(self.pieces)},
             "train": {

@@ -66,12 +66,6 @@ def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
     return Scale(field.kind, field.width, float(x[finite].mean()), sd if varies else 1.0, missing)
 
 
-def _text(cell: Any) -> str:
-    """As of `cells.number_text`: a category may be spelt in digits and read as a number."""
-    whole = isinstance(cell, float) and cell.is_integer()
-    return str(int(cell)) if whole else str(cell)
-
-
 def _knots(x: np.ndarray[Any, Any]) -> tuple[float, ...]:
     """Values at evenly spaced normal scores."""
     return tuple(np.quantile(x, norm_cdf(SCORES)).tolist())
@@ -126,7 +120,7 @@ class Encoding:
             return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32).reshape(n, scale.width))
         if scale.kind == "category":
             codes = {category: i for i, category in enumerate(scale.categories)}
-            index = np.fromiter((codes.get(_text(v), len(codes)) for v in values), dtype=np.int64, count=n)
+            index = np.fromiter((codes.get(str(v), len(codes)) for v in values), dtype=np.int64, count=n)
             block = np.zeros((n, scale.columns), dtype=np.float32)
             block[np.arange(n), index] = 1.0
             return torch.from_numpy(block)

@@ -5,7 +5,7 @@ Cells, kinds and notes are those of `data.tables`; columns of numbers are taken 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,36 @@ import pandas as pd
 
 from pellucid.core.errors import DataError
 from pellucid.core.schema import Field
-from pellucid.data.cells import Column, column, infer
+from pellucid.data.cells import Column, column
+from pellucid.data.declared import codes, days_of, declared_fields, part_of
 from pellucid.data.tidy import tidy
+from pellucid.spec.model import FieldSpec
 
 Values = dict[str, npt.NDArray[Any]]
 
 
-def learn_fields(frame: pd.DataFrame, where: str) -> tuple[tuple[Field, ...], Values, list[str]]:
+def dtypes_say(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What the types of the columns say, as in a spec's `data.fields`: categories, their order, dates."""
+    said: dict[str, dict[str, Any]] = {}
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype):
+            words = [str(text) for text in column(str(name), pd.Series(dtype.categories), "dtype").texts]
+            said[str(name)] = {"order": words} if dtype.ordered else {"kind": "category"}
+        elif pd.api.types.is_datetime64_any_dtype(dtype):
+            said[str(name)] = {"kind": "date"}
+    return said
+
+
+def learn_fields(
+    frame: pd.DataFrame, said: Mapping[str, FieldSpec], where: str
+) -> tuple[tuple[Field, ...], Values, list[str]]:
     """The inputs that a table offers, their values, and a note for every column that is left out.
 
-    A column that is declared categorical is a category, whatever its cells. When no column varies, the first is kept:
-    a program of it answers the same to every row.
+    When no column varies, the first is kept: a program of it answers the same to every row.
 
     Args:
         frame: columns have different names, all text.
+        said: what is known of single columns.
         where: what it is called in errors.
     Raises:
         DataError: a cell cannot be read or is infinite.
@@ -36,14 +52,12 @@ def learn_fields(frame: pd.DataFrame, where: str) -> tuple[tuple[Field, ...], Va
     values: Values = {}
     notes: list[str] = []
     for name in frame.columns:
-        series = frame[name]
-        read = _read(name, series, where, notes)
-        found, note = _declared(read) if isinstance(series.dtype, pd.CategoricalDtype) else infer(read, where)
-        if found is None:
-            notes.append(note)
-            continue
-        fields.append(found)
-        values[name] = read.values(found.kind, where)
+        read = _read(name, frame[name], where, notes)
+        made, told = declared_fields(read, said.get(name), where)
+        notes += told
+        for found, cells in made:
+            fields.append(found)
+            values[found.name] = cells
     if not fields:
         first = _read(frame.columns[0], frame[frame.columns[0]], where, [])
         kinds = tuple(sorted({*first.texts[~first.missing]}))
@@ -58,12 +72,16 @@ def read_fields(frame: pd.DataFrame, fields: Sequence[Field], where: str) -> Val
     Raises:
         DataError: a cell of a numeric field is no number, or infinite.
     """
-    return {f.name: _as_field(f, frame[f.name], where) for f in fields}
+    return {f.name: _as_field(f, frame[f.column or f.name], where) for f in fields}
 
 
 def _as_field(field: Field, series: pd.Series[Any], where: str) -> npt.NDArray[Any]:
-    if field.kind == "category":
-        return column(field.name, series, where).texts
+    if field.part:
+        tidied = tidy(field.column, series.reset_index(drop=True))
+        return part_of(days_of(column(field.column, tidied.series, where), where), field.part)
+    if field.kind == "category" or field.categories:
+        texts = column(field.name, series, where).texts
+        return texts if field.kind == "category" else codes(texts, field)
     plain = _floats(field.name, series) or column(field.name, series, where)
     if plain.numbers is None:
         tidied = tidy(field.name, series.reset_index(drop=True))
@@ -95,13 +113,3 @@ def _floats(name: str, series: pd.Series[Any]) -> Column | None:
     if not len(there) or not (there != there[0]).any():
         return None
     return Column(name, np.full(len(numbers), "", dtype=object), numbers)
-
-
-def _declared(read: Column) -> tuple[Field | None, str]:
-    present = read.texts[read.texts != ""]
-    kinds = sorted(set(present))
-    if not kinds:
-        return None, f"'{read.name}' was left out: it is empty"
-    if len(kinds) == 1 and len(present) == len(read):
-        return None, f"'{read.name}' was left out: it is {kinds[0]!r} in every row"
-    return Field(read.name, "category", categories=tuple(kinds)), ""

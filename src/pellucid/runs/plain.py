@@ -110,8 +110,9 @@ def learn(
 def _problem(
     spec: Spec, table: pd.DataFrame, classes: tuple[str, ...], review: float
 ) -> tuple[Problem, Fold, list[str]]:
-    target = _target(spec)
-    fields, values, notes = learn_fields(table.drop(columns=target), WHERE)
+    assert isinstance(spec.data, TableData)
+    target = spec.data.target
+    fields, values, notes = learn_fields(table.drop(columns=target), spec.data.fields, WHERE)
     y = table[target].to_numpy()
     y = y.astype(np.str_) if classes else y.astype(np.float64)
     n = len(table)
@@ -125,11 +126,6 @@ def _problem(
     part = review_split(n, share=review, ordered=False, labels=y if classes else None, seed=spec.seed)
     copies = alike(keys[part.train], [str(key) for key in keys[part.test]])
     return prob, Fold(part.train[~copies], part.test), notes
-
-
-def _target(spec: Spec) -> str:
-    assert isinstance(spec.data, TableData)
-    return spec.data.target
 
 
 def parts_of(plain: Plain) -> Parts:
