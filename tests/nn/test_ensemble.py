@@ -73,13 +73,33 @@ def test_one_member_is_a_network_computed_by_hand():
     network, x = made(2, members=1, mix="mean"), blocks()
     n = {name: p.detach() for name, p in network.named_parameters()}
     b = network.encoders["_b"].normalised(x["b"])
-    z = network.bias + x["a"] @ n["encoders._a.project.weight"].T + b @ n["encoders._b.project.weight"].T
+    encoded = x["a"] @ n["encoders._a.project.weight"].T + b @ n["encoders._b.project.weight"].T
+    z = encoded[:, :8] + network.bias
     h = torch.relu(z * n["signs"][0] + n["biases"][0])
     h = (h * n["trunk.0.scale_in"][0]) @ n["trunk.0.linear.weight"].T * n["trunk.0.scale_out"][0]
     h = torch.relu(h + n["trunk.0.bias"][0])
     wanted = h @ n["heads._t.out.weight"][0] + n["heads._t.out.bias"][0]
-    wanted = wanted + torch.cat([x["a"], x["b"]], 1) @ n["past._t.out.weight"].T
+    wanted = wanted + encoded[:, 8:]  # the additive path
     torch.testing.assert_close(network(x, "t")["out"], wanted)
+
+
+def test_without_a_field_nothing_of_it_is_left():
+    """A correction that ignores a field acts on its encoder alone: hidden layers and additive path both read that."""
+    network, x = made(2), blocks()
+    with torch.no_grad():
+        network.encoders["_a"].project.weight.zero_()
+    other = {**x, "a": 5.0 + x["a"]}
+    assert torch.equal(network(x, "t")["out"], network(other, "t")["out"])
+
+
+def test_it_begins_as_an_additive_model():
+    network, x = made(3), blocks()
+    seen, pieces = network.seen(x, "t")
+    assert pieces.tolist() == [False, False, True, True, True, False]
+    weight, bias = torch.randn(3, 6), torch.randn(3)
+    network.begin_additive("t", "out", weight, bias)
+    members = network.members(x, "t")["out"]
+    torch.testing.assert_close(members, (seen @ weight.T + bias)[:, None].expand_as(members))
 
 
 def test_it_is_rebuilt_from_its_architecture():

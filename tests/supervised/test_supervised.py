@@ -11,7 +11,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.task import Task
 from pellucid.nn.losses import log_loss
 from pellucid.optim import build
-from pellucid.supervised.learner import Supervised
+from pellucid.supervised.learner import Supervised, SupervisedBatch
 from pellucid.train.loop import LoopConfig, Trainer
 
 TASK = Task("y", "regress", ("x", "z"), ("y",), "", "squared_error", options={"mean": 0.0, "sd": 1.0})
@@ -186,3 +186,27 @@ def test_smoothing_of_several_classes_is_torchs() -> None:
     torch.testing.assert_close(
         log_loss(two[:, 1:], torch.tensor([0, 1, 1, 0]), 0.3), log_loss(two, torch.tensor([0, 1, 1, 0]), 0.3)
     )
+
+
+def test_rows_held_out_are_trained_on_in_the_end():
+    generator = torch.Generator().manual_seed(0)
+    blocks = {"a": torch.randn(10, 1, generator=generator)}
+    task = Task("t", "regress", ("a",), ("p",), "u", "squared_error", (), {"mean": 0.0, "sd": 1.0, "target": "y"})
+    held = SupervisedBatch({"a": torch.full((5, 1), 9.0)}, torch.full((5,), 9.0))
+
+    def made() -> Supervised:
+        return Supervised(task, blocks, torch.zeros(10), batch=5, seed=0, held=held)
+
+    one = made()
+    one.next_batch(NETWORK)
+    one.take_all()
+    assert one.held is None
+    one.next_batch(NETWORK)
+    other = made()
+    other.set_state(one.get_state())
+    seen = [(one.next_batch(NETWORK), other.next_batch(NETWORK)) for _ in range(2)]
+    assert all(torch.equal(a.target, b.target) for a, b in seen), "it goes on from its state"
+    epoch = made()
+    epoch.take_all()
+    targets = torch.cat([epoch.next_batch(NETWORK).target for _ in range(3)])
+    assert sorted(targets.tolist()) == [0.0] * 10 + [9.0] * 5

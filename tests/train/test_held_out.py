@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from pellucid.train.held_out import HeldOut
+from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.state import flatten, restore
 
 LOSSES = [5.0, 3.0, 4.0, 2.0, 2.5, 2.5, 2.5, 1.0]  # the sixth look after the best is never reached with patience 3
@@ -67,3 +67,47 @@ def test_before_the_first_look_nothing_is_known():
     assert torch.equal(network.weight, before)
     assert part.get_state()["best"] is None
     assert math.isinf(part.best)
+
+
+def twice(updates: int) -> tuple[HeldOut, nn.Linear, list[str]]:
+    said: list[str] = []
+    part, network = watched()
+    part.again = Again(lambda: said.append("release"), lambda: said.append("restart"), 1.25, updates)
+    return part, network, said
+
+
+def test_training_begins_again_on_all_rows():
+    part, network, said = twice(100)
+    assert go(part, network) == 13 + 10  # eight updates were best, a quarter more rows make them ten
+    assert said == ["release", "restart"]
+    part.restore_best()
+    assert network.weight.item() == 23.0, "the second training's last weights are kept"
+
+
+def test_a_second_training_that_does_not_fit_is_left_out():
+    part, network, said = twice(23)
+    assert go(part, network) == 13
+    assert not said
+    part.restore_best()
+    assert network.weight.item() == 7.0
+
+
+def test_a_second_training_goes_on_from_its_state():
+    first, network, _ = twice(100)
+    go(first, network, updates=16)
+    second, network, said = twice(100)
+    second.set_state(restore(*flatten(first.get_state())))
+    assert said == ["release"], "the weights are the checkpoint's"
+    assert go(second, network, start=16) == 23
+
+
+def test_weights_that_were_best_at_first():
+    network = nn.Linear(1, 1)
+    losses = iter([1.0, 2.0, 2.0, 2.0])
+    part = HeldOut(network, lambda: next(losses), every=2, patience=2)
+    with torch.no_grad():
+        network.weight.fill_(-1.0)
+    part.begin()
+    assert go(part, network) == 3
+    part.restore_best()
+    assert network.weight.item() == -1.0

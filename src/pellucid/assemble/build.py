@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,13 +31,16 @@ from pellucid.nn.outputs import network_inputs
 from pellucid.nn.program import NetworkProgram
 from pellucid.optim import ELEMENTWISE, Flat
 from pellucid.optim import build as build_optimiser
+from pellucid.optim import get_state as get_optimiser_state
+from pellucid.optim import set_state as set_optimiser_state
 from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
 from pellucid.spec.model import ControlTask, Spec
+from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.learner import Supervised, SupervisedBatch
-from pellucid.train.held_out import HeldOut
-from pellucid.train.learner import Learner
+from pellucid.train.held_out import Again, HeldOut
+from pellucid.train.learner import Learner, Part
 from pellucid.train.loop import LoopConfig, Trainer
 
 
@@ -301,12 +304,43 @@ def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.
     return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
 
 
-def _held_out(network: Network, learners: Sequence[Learner], patience: int) -> list[HeldOut]:
-    watched = [learner for learner in learners if isinstance(learner, Supervised) and learner.held is not None]
+def _parts(spec: Spec, network: Network, learners: Sequence[Learner], optimiser: torch.optim.Optimizer) -> list[Part]:
+    """What takes part beside the learners: the rows held out, and the additive model as which an ensemble begins."""
+    watched = [learner for learner in learners if isinstance(learner, Supervised)]
+    begin: Callable[[], None] | None = None
+    first = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    if isinstance(network, EnsembleNetwork) and len(learners) == 1 and watched and watched[0].task.kind in KINDS:
+        begin = Additive(network, watched[0])
+        begin()
+    watched = [learner for learner in watched if learner.held is not None]
     if not watched:
         return []
+    stop, blank = spec.train.early_stop, get_optimiser_state(optimiser)
+    rows = [len(learner.target) for learner in watched]
+
+    def release() -> None:
+        for learner in watched:
+            learner.take_all()
+
+    def restart() -> None:
+        with torch.no_grad():
+            network.load_state_dict(first)
+        set_optimiser_state(optimiser, blank)
+        if begin is not None:
+            begin()
+
+    share = max((n + len(w.held.target)) / n for w, n in zip(watched, rows, strict=True) if w.held is not None)
+    again = Again(release, restart, share, spec.train.updates) if stop.refit else None
     every = max(1, max(len(learner.target) // learner.batch for learner in watched))
-    return [HeldOut(network, lambda: sum(w.held_out_loss(network) for w in watched), every=every, patience=patience)]
+    part = HeldOut(
+        network,
+        lambda: sum(w.held_out_loss(network) for w in watched),
+        every=every,
+        patience=stop.patience,
+        again=again,
+    )
+    part.begin()
+    return [part]
 
 
 def _trainer(
@@ -326,7 +360,7 @@ def _trainer(
         parameters,
         shared=network.shared(),
         combine=COMBINES[train.combine],
-        parts=_held_out(network, learners, train.early_stop.patience),
+        parts=_parts(spec, network, learners, optimiser),
         flat=flat,
     )
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)

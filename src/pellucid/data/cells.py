@@ -22,7 +22,9 @@ Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 
 MISSING_NUMBERS = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})  # among numbers; among words only ""
-MOST_CATEGORIES = 100
+MOST_CATEGORIES = 500
+MANY_CATEGORIES = 100  # from here on, each must have LEAST_ROWS on average
+LEAST_ROWS = 5
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
 MOSTLY = 0.9  # a column with this share of numbers was meant to be numeric
 
@@ -121,6 +123,12 @@ def first_word(column: Column) -> tuple[int, str]:
     raise AssertionError("every cell is a number")
 
 
+def is_category(kinds: int, present: int) -> bool:
+    """So many different words in so many cells are categories, not free text."""
+    rows = 2 if kinds <= MANY_CATEGORIES else LEAST_ROWS
+    return kinds <= 20 or (kinds <= MOST_CATEGORIES and kinds * rows <= present)
+
+
 def infer(column: Column, where: str) -> tuple[Field | None, str]:
     """The field of a column, or None and a note why it is left out.
 
@@ -138,10 +146,11 @@ def infer(column: Column, where: str) -> tuple[Field | None, str]:
     if column.numbers is not None:
         kind: Literal["boolean", "numeric"] = "boolean" if column.boolean else "numeric"
         return Field(column.name, kind), ""
-    if len(kinds) <= MOST_CATEGORIES and (len(kinds) <= 20 or len(kinds) <= len(present) / 2):
-        return Field(column.name, "category", categories=tuple(kinds)), ""
     wrong = sum(math.isnan(_number(text)) for text in present)
-    if wrong <= (1 - MOSTLY) * len(present):
+    mistakes = wrong <= (1 - MOSTLY) * len(present)
+    if is_category(len(kinds), len(present)) and not (mistakes and len(kinds) > MANY_CATEGORIES):
+        return Field(column.name, "category", categories=tuple(kinds)), ""
+    if mistakes:
         row, cell = first_word(column)
         raise DataError(
             f"column '{column.name}' holds numbers but for {wrong} of its cells, the first {cell!r} in row {row}.",

@@ -4,10 +4,10 @@ After TabM (Gorishniy, Kotelnikov & Babenko 2024): the members' hidden layers ar
 member only scales what goes in and out of it (BatchEnsemble, Wen et al. 2020) and has a head of its own. Each member
 is trained on its own loss, the program answers with their mean: an ensemble for little more than the price of one.
 
-    z   = sum over fields of W_f e_f(x_f)              e_f: pieces of a number, or a one-hot category
+    [z, a] = sum over fields of W_f e_f(x_f)           e_f: pieces of a number, or a one-hot category
     h_k = relu(s_k * z + b_k)                           s_k: random signs at first, so that members differ
     h_k = relu(s_k * (W (r_k * h_k)) + b_k)             for each further layer
-    y_k = H_k h_k + c_k + A z'                          A z': a linear path past the hidden layers, for all members
+    y_k = H_k h_k + c_k + a                             a: an additive path past the hidden layers, for all members
 
 Numbers are cut into pieces at the quantiles of the training part (Gorishniy et al. 2022), beside themselves.
 """
@@ -126,24 +126,22 @@ class EnsembleNetwork(Network):
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.mix = dict(mix or {})
+        # Where the additive path of each task's heads lies in the encoders' outputs, after the hidden layers' share.
+        self.spans: dict[tuple[str, str], slice] = {}
+        out = width
+        for task, hs in heads.items():
+            for head, k in hs.items():
+                self.spans[task, head] = slice(out, out + k)
+                out += k
         for field, columns in widths.items():
             cut = field in numbers and pieces > 0
-            encoder = (
-                PieceEncoder(columns, width, pieces=pieces) if cut else FieldEncoder(columns, width, normalise=False)
-            )
+            encoder = PieceEncoder(columns, out, pieces=pieces) if cut else FieldEncoder(columns, out, normalise=False)
             self.encoders[safe(field)] = encoder
         self.signs = nn.Parameter(torch.ones(members, width))
         self.biases = nn.Parameter(torch.zeros(members, width))
         self.trunk = nn.Sequential(*(Shared(width, width, members) for _ in range(depth - 1)))
         self.heads = nn.ModuleDict(
             {safe(t): nn.ModuleDict({h: Heads(width, k, members) for h, k in hs.items()}) for t, hs in heads.items()}
-        )
-        read = {task: sum(widths[field] for field in fields) for task, fields in inputs.items()}
-        self.past = nn.ModuleDict(  # the linear path, per task and head; over what the encoders see
-            {
-                safe(t): nn.ModuleDict({h: nn.Linear(read[t], k, bias=False) for h, k in hs.items()})
-                for t, hs in heads.items()
-            }
         )
         self._begin(seed)
 
@@ -153,7 +151,9 @@ class EnsembleNetwork(Network):
         fan_in = sum(self.architecture["widths"].values())
         for encoder in self.encoders.values():
             assert isinstance(encoder, FieldEncoder)
-            weight = encoder.project.weight
+            width = self.architecture["width"]
+            encoder.project.weight.zero_()
+            weight = encoder.project.weight[:width]
             nn.init.normal_(weight, std=1.0 / math.sqrt(max(1, fan_in)), generator=generator)
             if isinstance(encoder, PieceEncoder):
                 weight[:, : encoder.low.numel()] = 0.0  # begins linear; the pieces grow where they are needed
@@ -166,9 +166,6 @@ class EnsembleNetwork(Network):
         for module in self.modules():
             if isinstance(module, Heads):
                 nn.init.normal_(module.weight, std=1.0 / math.sqrt(module.weight.shape[1]), generator=generator)
-        for path in self.past.modules():
-            if isinstance(path, nn.Linear):
-                path.weight.zero_()
 
     @torch.no_grad()
     def cut(self, blocks: Mapping[str, Tensor]) -> None:
@@ -178,24 +175,61 @@ class EnsembleNetwork(Network):
             if isinstance(encoder, PieceEncoder):
                 encoder.cut(blocks[field])
 
-    def hidden(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
-        """The members' last hidden layer, shape (n, K, width)."""
-        z: Any = self.bias
+    @torch.no_grad()
+    def begin_additive(self, task: str, head: str, weight: Tensor, bias: Tensor) -> None:
+        """Let every member begin as an additive model: heads at zero but for their bias.
+
+        Args:
+            task, head: whose.
+            weight: (k, columns of `seen`), bias: (k,).
+        """
+        start = 0
+        for field in self.inputs[task]:
+            project = self.encoders[safe(field)].project
+            assert isinstance(project, nn.Linear)
+            part = weight[:, start : start + project.in_features]
+            project.weight[self.spans[task, head]] = part.to(project.weight)
+            start += project.in_features
+        heads = self.heads[safe(task)]
+        assert isinstance(heads, nn.ModuleDict)
+        found = heads[head]
+        assert isinstance(found, Heads)
+        found.weight.zero_()
+        found.bias.copy_(bias.to(found.bias).expand_as(found.bias))
+
+    def seen(self, blocks: Mapping[str, Tensor], task: str) -> tuple[Tensor, Tensor]:
+        """What the encoders' linear maps see, side by side, and which of these columns are pieces."""
+        parts, pieces = [], []
+        for field in self.inputs[task]:
+            encoder = self.encoders[safe(field)]
+            assert isinstance(encoder, FieldEncoder)
+            parts.append(encoder.normalised(blocks[field]))
+            cut = encoder.low.numel() if isinstance(encoder, PieceEncoder) else 0
+            pieces += [True] * cut + [False] * (parts[-1].shape[1] - cut)
+        return torch.cat(parts, dim=1), torch.tensor(pieces)
+
+    def encoded(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """The sum of what a task's fields give, shape (n, width + the heads' widths)."""
+        z: Any = 0.0
         for field in self.inputs[task]:
             z = z + self.encoders[safe(field)](blocks[field])
+        out: Tensor = z
+        return out
+
+    def hidden(self, encoded: Tensor) -> Tensor:
+        """The members' last hidden layer, shape (n, K, width)."""
+        z = encoded[:, : self.architecture["width"]] + self.bias
         h = torch.relu(torch.addcmul(self.biases, z[:, None, :], self.signs))
         for layer in self.trunk:
             h = torch.relu(layer(h))
-        out: Tensor = h
-        return out
+        return h
 
     def members(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head and member, each (n, K, k)."""
-        hidden, heads, past = self.hidden(blocks, task), self.heads[safe(task)], self.past[safe(task)]
+        encoded, heads = self.encoded(blocks, task), self.heads[safe(task)]
+        hidden = self.hidden(encoded)
         assert isinstance(heads, nn.ModuleDict)
-        assert isinstance(past, nn.ModuleDict)
-        x = torch.cat([blocks[field] for field in self.inputs[task]], dim=1)
-        return {name: head(hidden) + past[name](x)[:, None, :] for name, head in heads.items()}
+        return {name: head(hidden) + encoded[:, None, self.spans[task, name]] for name, head in heads.items()}
 
     def actor(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head, each (n, k): the mean of the members' answers."""
@@ -211,10 +245,10 @@ class EnsembleNetwork(Network):
 
     def features(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
         """The mean of the members' last hidden layer, shape (n, width)."""
-        return self.hidden(blocks, task).mean(1)
+        return self.hidden(self.encoded(blocks, task)).mean(1)
 
     def shared(self) -> list[nn.Parameter]:
-        """What the tasks share: all but heads and linear paths."""
+        """What the tasks share: all but the heads."""
         return [*self.encoders.parameters(), self.bias, self.signs, self.biases, *self.trunk.parameters()]
 
 

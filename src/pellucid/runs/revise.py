@@ -225,9 +225,9 @@ def _delta(program: NetworkProgram, fields: Sequence[str], config: ReviseConfig,
 
 def _room(program: NetworkProgram, fields: Sequence[str], delta: Delta) -> list[str]:
     """Says what share would let the delta cancel every forbidden field wholly, when it cannot."""
-    out = int(program.network.architecture["width"])
     encoders: Any = {field: program.network.encoders[safe(field)] for field in fields}
     widths = {field: encoder.project.in_features for field, encoder in encoders.items()}
+    out = max(encoder.project.out_features for encoder in encoders.values())
     needed = {field: min(width, out) for field, width in widths.items()}
     if sum(delta.manifest()["ranks"].values()) >= sum(needed.values()):
         return []

@@ -486,6 +486,9 @@ class EarlyStopSpec(Section):
     held_out: OpenShare | None = Field(
         default=None, description="share of the training rows by which the best weights are chosen; null: the last ones"
     )
+    refit: bool = Field(
+        default=True, description="then train again from the start on all rows, for as many passes as were best"
+    )
     patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
 
 

@@ -10,10 +10,16 @@ from pellucid.spec.loader import spec_from
 from pellucid.spec.model import GIVEN, ControlTask, Spec
 from pellucid.spec.tuned import LINEAR, SMALL, TUNED, Settings, tuned
 
-# Chosen on wine, digits and diabetes (seed 11) by cross-validated loss; the examples report other tables and seeds.
+# Chosen on the tables of bench/tables.py at seeds 100 and 101; that benchmark reports seeds 0 to 4.
 TABLE: dict[str, Any] = {
-    "network": {"width": 128, "depth": 3, "activation": "silu"},
-    "train": {"updates": 300, "noise": 0.5, "lr": 1e-3, "weight_decay": 0.3, "schedule": "cosine", "warmup": 0.05},
+    "network": {"kind": "ensemble", "width": 128, "depth": 2, "members": 16, "pieces": 32},
+    "train": {
+        "updates": 2500,
+        "lr": 7e-4,
+        "weight_decay": 3e-4,
+        "schedule": "cosine",
+        "early_stop": {"held_out": 0.2, "patience": 16},
+    },
 }
 
 # For environments that nobody tuned; their pages in docs/reference say on which seeds they were chosen.

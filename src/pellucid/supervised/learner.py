@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class Supervised:
         self.task, self.target, self.held = task, target, held
         self.blocks = {name: blocks[name] for name in task.inputs}
         self.batch, self.seed, self.noise = min(batch, len(target)), seed, noise
-        self._drawn = 0
+        self._drawn, self._all = 0, False
         self._order: tuple[int, Tensor] | None = None
         self._loss = loss_of(task)
         # What is trained may differ from what is judged: the held-out loss stays the task's own.
@@ -92,16 +93,33 @@ class Supervised:
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
         members = getattr(network, "members", None)
         if members is None:
-            return Loss(self._mean(trained_space(self.task, network, batch.blocks), batch.target), {})
+            return Loss(self.row_losses(trained_space(self.task, network, batch.blocks), batch.target).mean(), {})
         # Each member of an ensemble learns by its own loss: the mean answer's would let them lean on one another.
         raw = members(batch.blocks, self.task.name)
         count = next(iter(raw.values())).shape[1]
-        z = OUTPUTS[self.task.kind].training(self.task, {name: value.flatten(0, 1) for name, value in raw.items()})
-        return Loss(self._mean(z, batch.target.repeat_interleave(count)), {})
+        z = self.training({name: value.flatten(0, 1) for name, value in raw.items()})
+        return Loss(self.row_losses(z, batch.target.repeat_interleave(count)).mean(), {})
 
-    def _mean(self, z: Tensor, target: Tensor) -> Tensor:
+    def training(self, raw: Mapping[str, Tensor]) -> Tensor:
+        """Raw outputs of the heads, each (n, k), in the space of the loss."""
+        return OUTPUTS[self.task.kind].training(self.task, raw)
+
+    def row_losses(self, z: Tensor, target: Tensor) -> Tensor:
+        """What is minimised: the rows' losses, weighed by their classes; shape (n,)."""
         each = self._trained(z, target)
-        return (each if self._weights is None else each * self._weights.to(each.device)[target]).mean()
+        return each if self._weights is None else each * self._weights.to(each.device)[target]
+
+    def judge_losses(self, z: Tensor, target: Tensor) -> Tensor:
+        """What the rows held out are judged by, shape (n,)."""
+        return self._loss(z, target)
+
+    def take_all(self) -> None:
+        """Train on the rows that were held out, too, from the first epoch on."""
+        if self.held is None:
+            return
+        self.blocks = {name: torch.cat([block, self.held.blocks[name]]) for name, block in self.blocks.items()}
+        self.target = torch.cat([self.target, self.held.target])
+        self.held, self._drawn, self._order, self._all = None, 0, None, True
 
     @torch.no_grad()
     def held_out_loss(self, network: nn.Module) -> float:
@@ -118,9 +136,11 @@ class Supervised:
         return None
 
     def get_state(self) -> State:
-        return {"drawn": self._drawn}
+        return {"drawn": self._drawn, **({"all": True} if self._all else {})}
 
     def set_state(self, state: State) -> None:
+        if state.get("all"):
+            self.take_all()
         self._drawn, self._order = int(state["drawn"]), None
 
 

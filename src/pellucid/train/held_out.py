@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.train.learner import State
+
+
+class Again(NamedTuple):
+    """How training begins again on all rows (Goodfellow, Bengio & Courville 2016, algorithm 7.2).
+
+    Args:
+        release: the learner gets all rows.
+        restart: network and optimiser as they were at first, and whatever else comes before the first update.
+        share: all rows / rows that are trained on at first.
+        updates: in all; a second training that does not fit in is left out.
+    """
+
+    release: Callable[[], None]
+    restart: Callable[[], None]
+    share: float
+    updates: int
 
 
 class HeldOut:
@@ -19,30 +36,53 @@ class HeldOut:
         loss: the held-out loss of the network as it is.
         every: updates between looks.
         patience: looks without a better loss after which training is over.
+        again: when training is over, it begins again on all rows, and lasts as many epochs as were best.
     """
 
-    def __init__(self, network: nn.Module, loss: Callable[[], float], *, every: int, patience: int) -> None:
-        self.network, self.loss, self.every, self.patience = network, loss, every, patience
+    def __init__(
+        self, network: nn.Module, loss: Callable[[], float], *, every: int, patience: int, again: Again | None = None
+    ) -> None:
+        self.network, self.loss, self.every, self.patience, self.again = network, loss, every, patience, again
         self.best, self.best_update, self.update = math.inf, -1, -1
+        self.until = -1  # the second training's last update
         self.curve: list[list[float]] = []  # [update, loss]
         self._weights: dict[str, Tensor] = {}
 
     @property
     def enough(self) -> bool:
+        """Training is over."""
+        return self._patient() if self.until < 0 else self.until <= self.update
+
+    def _patient(self) -> bool:
         """The loss has not improved for `patience` looks."""
-        return self.best_update >= 0 and self.update - self.best_update >= self.every * self.patience
+        return bool(self.curve) and self.update - self.best_update >= self.every * self.patience
+
+    def begin(self) -> None:
+        """Look at the weights before the first update."""
+        self._look()
 
     def penalty(self) -> Tensor | None:
         return None
 
     def after_step(self, update: int) -> None:
         self.update = update
-        if (update + 1) % self.every:
+        if self.until >= 0:
             return
+        if (update + 1) % self.every == 0:
+            self._look()
+        if self.again is None or not self._patient():
+            return
+        until = update + round((self.best_update + 1) * self.again.share)
+        if until < self.again.updates:  # else the best weights will do: there are many rows
+            self.until, self._weights = until, {}
+            self.again.release()
+            self.again.restart()
+
+    def _look(self) -> None:
         now = self.loss()
-        self.curve.append([update + 1.0, now])
+        self.curve.append([self.update + 1.0, now])
         if now < self.best:
-            self.best, self.best_update = now, update
+            self.best, self.best_update = now, self.update
             self._weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
     @torch.no_grad()
@@ -57,6 +97,7 @@ class HeldOut:
             "best": best,
             "best_update": self.best_update,
             "update": self.update,
+            "until": self.until,
             "curve": self.curve,
             "weights": self._weights,
         }
@@ -64,4 +105,7 @@ class HeldOut:
     def set_state(self, state: State) -> None:
         self.best = math.inf if state["best"] is None else float(state["best"])
         self.best_update, self.update = int(state["best_update"]), int(state["update"])
+        self.until = int(state["until"])
+        if self.until >= 0 and self.again is not None:
+            self.again.release()
         self.curve, self._weights = [list(point) for point in state["curve"]], dict(state["weights"])

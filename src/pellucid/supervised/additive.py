@@ -1,0 +1,110 @@
+"""An ensemble begins as the additive model that the held-out rows like best; its hidden layers learn what is left.
+
+Additive models of a table have few parameters and one optimum: penalised by |W|² (Hoerl & Kennard 1970), they are
+fitted by L-BFGS in a second. Where nothing more is to be learned, the ensemble need not learn even that by small steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from pellucid.nn.ensemble import EnsembleNetwork
+from pellucid.supervised.learner import Supervised
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the penalty: strength / 2 |W|², beside the sum of the rows' losses
+KINDS = ("classify", "regress")
+STEPS = 100
+MOST = 10_000  # rows that it is fitted on: more do not change an additive model's few parameters much
+
+
+def penalised(
+    x: Tensor, loss: Callable[[Tensor], Tensor], k: int, strength: float, start: Tensor | None = None
+) -> Tensor:
+    """W and c, shape (p + 1, k), that minimise loss(x W + c) + strength / 2 |W|².
+
+    Args:
+        x: (n, p).
+        loss: outputs (n, k) -> sum over the rows.
+        k: outputs.
+        strength: of the penalty.
+        start: where to begin, shape (p + 1, k).
+    """
+    n, p = x.shape
+    w = torch.zeros(p + 1, k, dtype=x.dtype) if start is None else start.clone()
+    w.requires_grad_(True)
+    optimiser = torch.optim.LBFGS(
+        [w], max_iter=STEPS, tolerance_grad=1e-7, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = (loss(torch.addmm(w[p:], x, w[:p])) + 0.5 * strength * w[:p].square().sum()) / n
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return w.detach()
+
+
+class Additive:
+    """Begins a network as an additive model; chooses the penalty, and whether pieces enter, once.
+
+    Args:
+        network, learner: of one task; `learner.held` are the rows that choose.
+    """
+
+    def __init__(self, network: EnsembleNetwork, learner: Supervised) -> None:
+        self.network, self.learner = network, learner
+        self.chosen: tuple[bool, float] | None = None  # pieces, strength
+
+    def __call__(self) -> None:
+        learner, task = self.learner, self.learner.task
+        (head,) = self.network.architecture["heads"][task.name]
+        x, pieces = self._seen(learner.blocks)
+        target = learner.target[:: _stride(len(learner.target))]
+        k = self.network.architecture["heads"][task.name][head]
+
+        def fit(with_pieces: bool, strength: float, start: Tensor | None) -> Tensor:
+            used = x if with_pieces else x[:, ~pieces]
+            scale = 0.5 if task.kind == "regress" else 1.0
+            return penalised(
+                used,
+                lambda z: scale * learner.row_losses(learner.training({head: z}), target).sum(),
+                k,
+                strength,
+                start,
+            )
+
+        best: Tensor | None = None
+        if self.chosen is None and learner.held is not None:
+            shown, _ = self._seen(learner.held.blocks)
+            judge = learner.held.target[:: _stride(len(learner.held.target))]
+            lowest = float("inf")
+            for with_pieces in (False, True) if bool(pieces.any()) else (False,):
+                start = None
+                for strength in STRENGTHS[::-1]:
+                    start = fit(with_pieces, strength, start)
+                    z = (shown if with_pieces else shown[:, ~pieces]) @ start[:-1] + start[-1]
+                    found = float(learner.judge_losses(learner.training({head: z}), judge).mean())
+                    if found < lowest:
+                        lowest, best, self.chosen = found, start, (with_pieces, strength)
+        if best is None:
+            self.chosen = self.chosen or (False, 1.0)
+            best = fit(*self.chosen, None)
+        assert self.chosen is not None
+        weight = torch.zeros(len(pieces) + 1, k, dtype=best.dtype)
+        weight[torch.cat([~pieces | self.chosen[0], torch.tensor([True])])] = best
+        self.network.begin_additive(task.name, head, weight[:-1].T, weight[-1])
+
+    def _seen(self, blocks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        device = self.network.bias.device
+        some = {name: block[:: _stride(len(block))].to(device) for name, block in blocks.items()}
+        x, pieces = self.network.seen(some, self.learner.task.name)
+        return x.double().cpu(), pieces
+
+
+def _stride(rows: int) -> int:
+    return -(-rows // MOST) or 1
