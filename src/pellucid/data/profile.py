@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.core.errors import DataError
-from pellucid.data.cells import MOST_CATEGORIES, Column, column
+from pellucid.data.cells import Column, column, is_category
 from pellucid.data.reading import Read
 from pellucid.data.tidy import MOSTLY, date_share, tidy
 
@@ -129,7 +129,7 @@ def _kind(read: Column, counts: Counter[str]) -> tuple[str, tuple[str, ...]]:
     looked = list(counts)[:LOOKED_AT]
     if sum(PurePath(text).suffix.lower() in PICTURES for text in looked) >= MOSTLY * len(looked):
         return "image", ()
-    if len(counts) <= MOST_CATEGORIES and (len(counts) <= 20 or len(counts) <= n / 2):
+    if is_category(len(counts), n):
         order = order_of(list(counts))
         return ("ordinal", order) if order else ("category", ())
     if len(counts) == len(read) and all(len(text) <= 64 and " " not in text for text in looked):

@@ -14,10 +14,11 @@ from torch import Tensor
 from pellucid.nn.ensemble import EnsembleNetwork
 from pellucid.supervised.learner import Supervised
 
-STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the penalty: strength / 2 |W|², beside the sum of the rows' losses
+# Of the penalty: strength / 2 |W|², beside the sum of the rows' losses. With the pieces there are more columns.
+STRENGTHS = {False: (100.0, 30.0, 10.0, 3.0, 1.0, 0.3), True: (100.0, 10.0, 1.0)}
 KINDS = ("classify", "regress")
-STEPS = 100
-MOST = 10_000  # rows that it is fitted on: more do not change an additive model's few parameters much
+STEPS = 60
+MOST = 5_000  # rows that it is fitted on: more do not change an additive model's few parameters much
 
 
 def penalised(
@@ -36,7 +37,7 @@ def penalised(
     w = torch.zeros(p + 1, k, dtype=x.dtype) if start is None else start.clone()
     w.requires_grad_(True)
     optimiser = torch.optim.LBFGS(
-        [w], max_iter=STEPS, tolerance_grad=1e-7, history_size=20, line_search_fn="strong_wolfe"
+        [w], max_iter=STEPS, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
@@ -85,7 +86,7 @@ class Additive:
             lowest = float("inf")
             for with_pieces in (False, True) if bool(pieces.any()) else (False,):
                 start = None
-                for strength in STRENGTHS[::-1]:
+                for strength in STRENGTHS[with_pieces]:
                     start = fit(with_pieces, strength, start)
                     z = (shown if with_pieces else shown[:, ~pieces]) @ start[:-1] + start[-1]
                     found = float(learner.judge_losses(learner.training({head: z}), judge).mean())
