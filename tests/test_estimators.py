@@ -332,7 +332,8 @@ def test_any_frame_and_text_arrays_give_the_same() -> None:
 
 
 def test_polars_frames() -> None:
-    polars = pytest.importorskip("polars")
+    import polars
+
     X, y = people()
     X = X.astype({"code": str})
     frame = polars.from_pandas(X)
