@@ -82,7 +82,7 @@ def tour(folder: Path, source: str | None) -> list[Step]:
     step("fit", "examples/stocks.yaml", *sets)
     step("explain", "stocks@1", *day, "--html", str(folder / "explain.html"))
     step("feedback", "add", "stocks@1", "--ignore", "volume", "--because", WHY)
-    proposed = re.search(r"proposed (\S+)\. ", step("revise", "stocks@1", "--budget", "0.1"))
+    proposed = re.search(r"proposed (\S+)\. ", step("revise", "stocks@1", "--budget", "0.2"))
     if proposed is None:
         raise SystemExit("nothing was proposed: the program does not respond to volume")
     candidate = proposed[1]

@@ -64,9 +64,10 @@ def run(args: argparse.Namespace) -> int:
     tour.step(
         "The correction is a small delta on the frozen program",
         "The effect of do(volume): how far the outputs move, in standard deviations, when volume alone is another "
-        "day's. It must fall by 80 %; on ordinary data the correction may cost 10 % of the loss.",
+        "day's. It must fall by 80 %; on ordinary data the correction may cost 20 % of the loss: 500 days cannot "
+        "decide much less.",
     )
-    tour.type("revise", "stocks@1", "--budget", "0.1", store=True)
+    tour.type("revise", "stocks@1", "--budget", "0.2", store=True)
     candidate = tour.candidate()
     if candidate is None:
         tour.say("Nothing to forbid: the program does not respond to volume beyond its noise.")
