@@ -82,15 +82,11 @@ CASES = {
         case(f"{BANK} t_id_only.csv --set data.id=id", "no column is left to learn from"),
         case(f"{BANK} t_constant.csv", "no column is left to learn from", "'a' was left out: it is '1' in every row"),
         case(f"{BANK} t_infinite.csv", "column 'income' is infinite in row 3"),
-        case(
-            f"{BANK} t_word.csv --set data.read.bad_rows=0", "line 4: 'income' holds 'lots', which is no number"
-        ),
+        case(f"{BANK} t_word.csv --set data.read.bad_rows=0", "line 4: 'income' holds 'lots', which is no number"),
         case("fit --data t_huge_target.csv --target y", "column 'y' is infinite in row 1"),
         case(f"{BANK} t_two_names.csv", "column names repeat: 'income'"),
         case(f"{BANK} t_no_name.csv", "column 2 has no name"),
-        case(
-            f"{BANK} t_more_cells.csv --set data.read.bad_rows=0", "the first, line 4: 5 cells, the header names 4"
-        ),
+        case(f"{BANK} t_more_cells.csv --set data.read.bad_rows=0", "the first, line 4: 5 cells, the header names 4"),
         case("fit --data t_many_classes.csv --target y", "60 different values", "too many classes"),
         case(f"{BANK} t_two_ids.csv --set data.id=id", "the id 'id' repeats", "rows 1, 2"),
         case(f"{BANK} t_latin.csv --set data.read.encoding=utf-8", "is not text in utf-8", "data.read.encoding"),

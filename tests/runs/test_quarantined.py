@@ -44,8 +44,11 @@ def test_check_data_shows_them(tmp_path: Path, capsys: pytest.CaptureFixture[str
     text = lines()
     text[5] = "1,2"
     (tmp_path / "t.csv").write_text("\n".join(text))
-    assert main(["check", "data", str(tmp_path / "t.csv"), "--target", "y"]) == 0
-    assert "line 6: 2 cells, the header names 3" in capsys.readouterr().out
+    assert main(["check", "data", str(tmp_path / "t.csv"), "--target", "y"]) == 1
+    printed = capsys.readouterr()
+    said = printed.out + printed.err
+    assert "1 of 80 rows cannot be read: 2 cells, the header names 3." in said
+    assert "t.csv, line 6" in said
 
 
 def test_a_program_of_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ example:
   pellucid import sb3 model.zip --env CartPole-v1
   pellucid import sb3 sac.zip --env Pendulum-v1 --vec-normalize vecnormalize.pkl
 
-Stable-Baselines3's own loader reads these files. It unpickles, which can run code: import only files that you trust.
+Stable-Baselines3's own loader reads these files. It unpickles, which can run code:
+import only files that you trust.
 What is stored then holds arrays and JSON only."""
 
 SB3 = ("ppo", "a2c", "dqn", "sac")
