@@ -35,7 +35,6 @@ from sklearn.utils.estimator_checks import (
 import pellucid
 from pellucid import PellucidClassifier, PellucidRegressor
 from pellucid.core.errors import CorruptBlob, DataError, SpecError, StoreError
-from pellucid.spec.presets import TABLE
 
 BOTH = pytest.mark.parametrize("estimator", [PellucidClassifier, PellucidRegressor])
 TINY: dict[str, Any] = {"width": 16, "depth": 1, "updates": 120, "lr": 1e-2, "noise": 0.0, "weight_decay": 0.01}
@@ -215,17 +214,6 @@ def test_names_of_columns_are_kept_as_scikit_learn_keeps_its_own(estimator: Any)
         check_dataframe_column_names_consistency(estimator.__name__, estimator(**QUICK))
         with pytest.raises(ValueError, match="feature_names_in_"):
             check_dataframe_column_names_consistency("Unnamed", Unnamed(**QUICK))
-
-
-@BOTH
-@pytest.mark.xfail(strict=True, reason="a fit of a table has the ensemble by now, the estimators the plain network")
-def test_the_defaults_are_those_of_a_fit_of_a_table(estimator: Any) -> None:
-    params = estimator().get_params()
-    sections = pellucid.Spec.model_fields
-    wanted = {**sections["network"].default.model_dump(), **sections["train"].default.model_dump()}
-    wanted |= {**wanted["early_stop"], **TABLE["network"], **TABLE["train"]}
-    settings = {*params} - {"review", "random_state", "verbose", "class_weights", "label_smoothing"}
-    assert {name: params[name] for name in settings} == {name: wanted[name] for name in settings}
 
 
 def test_tags_say_what_they_are() -> None:
