@@ -12,7 +12,14 @@ from pellucid.report.html import evidence_page
 from pellucid.report.markdown import evidence_comment
 from pellucid.runs.calibrating import promised, with_interval
 
-QUICK = ("train.updates=200", "network.width=32", "evidence.folds=3", "explain.evaluations=32")
+QUICK = (
+    "train.updates=200",
+    "train.early_stop.held_out=null",
+    "network.kind=mlp",
+    "network.width=32",
+    "evidence.folds=3",
+    "explain.evaluations=32",
+)
 
 
 def _frame(n: int = 400, seed: int = 0) -> pd.DataFrame:

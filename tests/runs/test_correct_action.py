@@ -44,6 +44,8 @@ def pole(tmp_path_factory):
     """pole@1, learned for a moment only."""
     store = Store(tmp_path_factory.mktemp("pole"))
     more = ("train.updates=40", "evidence.episodes=40", "explain.evaluations=32", "explain.background=64", "seed=101")
+    ppo = ("num_envs=64", "discount=0.98", "gae_lambda=0.8")
+    more = (*more, *(f"tasks.policy.ppo.{setting}" for setting in ppo))
     fit(env_spec("CartPole-v1", name="pole", algorithm="ppo", overrides=more), store)
     return store
 

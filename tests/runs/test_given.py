@@ -50,7 +50,7 @@ def test_an_environment_is_one_and_is_judged_one_episode_after_the_other(tmp_pat
     program = fit(env, tmp_path)
     task = settings(program)
     assert (task["env"], task["ppo"]["num_envs"]) == ("given:CartPole-v1", 1)
-    assert task["ppo"]["steps"] == 2048  # as many in all as 64 environments of 32 steps
+    assert task["ppo"]["steps"] == 1024  # as many in all as 32 environments of 32 steps
     choose = greedy(program.program, program.program.tasks["policy"])
     seeds = range(HELD_OUT, HELD_OUT + 5)
     together = rollout("CartPole-v1", choose, seeds, options=LIMIT)
@@ -67,7 +67,7 @@ def test_an_environment_is_one_and_is_judged_one_episode_after_the_other(tmp_pat
 def test_a_batch_keeps_its_size_and_its_way_to_reset(mode: AutoresetMode, tmp_path: Path) -> None:
     batch = SyncVectorEnv([cart] * 4, autoreset_mode=mode)
     program = fit(batch, tmp_path)
-    assert (settings(program)["ppo"]["num_envs"], settings(program)["ppo"]["steps"]) == (4, 512)
+    assert (settings(program)["ppo"]["num_envs"], settings(program)["ppo"]["steps"]) == (4, 256)
     choose = greedy(program.program, program.program.tasks["policy"])
     together = rollout("CartPole-v1", choose, range(HELD_OUT, HELD_OUT + 10), options=LIMIT)
     with using(given={"given:CartPole-v1": batch}):  # two waves and a half
