@@ -37,11 +37,13 @@ def test_no_alarm_on_clean_tables(kind: str) -> None:
     assert alarms == {}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("leak", ["copy", "other names", "transform", "almost", "words that tell", "filled in after"])
+LEAKS = ("copy", "other names", "transform", "almost", "words that tell", "filled in after")
+# A number that was rounded to a word is not given away to the last digit: no leak of a regression.
+PAIRS = [(leak, kind) for leak in LEAKS for kind in KINDS if (leak, kind) != ("words that tell", "regress")]
+
+
+@pytest.mark.parametrize(("leak", "kind"), PAIRS)
 def test_a_planted_field_is_found_and_no_other(leak: str, kind: str) -> None:
-    if leak == "words that tell" and kind == "regress":
-        pytest.skip("rounded to a word, a number is not given away to the last digit")
     for seed in PLANTED:
         fields, y = clean(seed, kind)
         fields["after"] = plant(leak, fields, y, np.random.default_rng(seed))
