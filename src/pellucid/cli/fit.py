@@ -43,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pellucid.handle import LearnedProgram, chosen_spec
+    from pellucid.handle import LearnedProgram
     from pellucid.report.terminal import evidence_view
+    from pellucid.runs.beginning import chosen_spec
     from pellucid.runs.fit import fit
     from pellucid.spec.tuned import tuned
 

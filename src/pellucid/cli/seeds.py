@@ -49,10 +49,10 @@ def seeds(text: str) -> list[int]:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from pellucid.handle import chosen_spec
     from pellucid.report.html import evidence_page
     from pellucid.report.markdown import evidence_comment
     from pellucid.report.terminal import evidence_view
+    from pellucid.runs.beginning import chosen_spec
     from pellucid.runs.seeds import fit_seeds
     from pellucid.store.files import write_atomic
 
