@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pellucid.nn.delta import parameters_sha
-from pellucid.nn.network import TORCHS_OWN, FieldEncoder, Network, safe
+from pellucid.nn.field import FieldEncoder
+from pellucid.nn.network import TORCHS_OWN, Network, safe
 
 ODD = ["", "values", "type", "a.b", "a_b", "a__b", "a_d", "a.d", "_", ".", "items", "train", "forward", "_e", "apply_e"]
 TORCHS = [name for own in dir(nn.ModuleDict()) for name in {own, own.lstrip("_"), own.strip("_"), own + "_e"}]

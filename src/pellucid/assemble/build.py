@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.assemble.encoders import describe
 from pellucid.assemble.problem import Problem
 from pellucid.assemble.tasks import declare, make_schema
 from pellucid.core.errors import SpecError
@@ -153,9 +154,10 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     widths = {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
     heads = {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()}
     blocks = encoding.encode(rows) if rows is not None else {}
+    encoders = describe(spec, {f.name: f for f in fields if f.name in widths}, encoding.scales)
     network: Network
     if spec.network.kind == "ensemble":
-        network = _ensemble(spec, fields, tasks, blocks, widths, inputs, heads, seed)
+        network = _ensemble(spec, fields, tasks, blocks, widths, inputs, heads, encoders, seed)
     else:
         network = Network(
             widths,
@@ -166,7 +168,8 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
             activation=spec.network.activation,
             normalise=normalise,
             critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
-            images={f.name: f.shape for f in fields if f.kind == "image"},
+            images={f.name: f.shape for f in fields if f.kind == "image" and f.name not in encoders},
+            encoders=encoders,
             seed=seed,
         )
     network = network.to(spec.train.device)
@@ -184,9 +187,12 @@ def _ensemble(
     widths: dict[str, int],
     inputs: dict[str, tuple[str, ...]],
     heads: dict[str, dict[str, int]],
+    encoders: dict[str, dict[str, Any]],
     seed: int,
 ) -> EnsembleNetwork:
-    numbers = [f.name for f in fields if f.name in widths and f.kind in ("numeric", "series")]
+    numbers = [
+        f.name for f in fields if f.name in widths and f.name not in encoders and f.kind in ("numeric", "series")
+    ]
     network = EnsembleNetwork(
         widths,
         inputs,
@@ -197,6 +203,7 @@ def _ensemble(
         pieces=spec.network.pieces,
         numbers=numbers,
         mix={t.name: "probability" if t.kind == "classify" else "mean" for t in tasks.values()},
+        encoders=encoders,
         seed=seed,
     )
     network.cut(blocks)

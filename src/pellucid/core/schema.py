@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pellucid.core.errors import SchemaError, nearest
 
-FieldKind = Literal["numeric", "category", "boolean", "series", "image"]
+FieldKind = Literal["numeric", "category", "boolean", "series", "image", "text"]
 
 
 class Player(NamedTuple):
@@ -29,7 +29,7 @@ class Field:
     Args:
         name: unique within the schema.
         kind: how it is encoded.
-        width: values per row: 1, the number of lags of a series (newest first), or of an image's values.
+        width: values per row: 1 (of a text, too), the lags of a series (newest first), or an image's values.
         unit: of the raw values, e.g. "log return", "EUR".
         description: one line for a person.
         categories: the known values of a category, in code order.

@@ -72,8 +72,13 @@ class ImageEncoder(nn.Module):
 
     def forward(self, block: Tensor) -> Tensor:
         """Pixels (n, height * width * channels) -> (n, out)."""
+        found: Tensor = self.project(self.features(block))
+        return found
+
+    def features(self, block: Tensor) -> Tensor:
+        """What the linear map sees, shape (n, project.in_features)."""
         pixels = self.normalised(block).reshape(-1, *self.shape).permute(0, 3, 1, 2)
-        found: Tensor = self.project(self.convolve(pixels))
+        found: Tensor = self.convolve(pixels)
         return found
 
     def normalised(self, block: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.random import derive
-from pellucid.nn.network import FieldEncoder, Network, safe
+from pellucid.nn.encoders import begun, build, described
+from pellucid.nn.field import FieldEncoder
+from pellucid.nn.network import Network, safe
 
 NEVER = 1e9  # where a piece begins that no value reaches
 
@@ -93,8 +95,9 @@ class EnsembleNetwork(Network):
         widths, inputs, heads, width, depth: see `Network`.
         members: K.
         pieces: intervals of every number.
-        numbers: fields that are cut into pieces; the others are taken as they are.
+        numbers: fields that are cut into pieces; the others are taken as they are, or by their encoder.
         mix: task -> "probability" (the mean is taken of probabilities) or "mean".
+        encoders: see `Network`.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class EnsembleNetwork(Network):
         pieces: int = 16,
         numbers: Sequence[str] = (),
         mix: Mapping[str, str] | None = None,
+        encoders: Mapping[str, Mapping[str, Any]] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__({}, {}, {}, width=width, depth=1, activation="relu", seed=seed)
@@ -123,6 +127,7 @@ class EnsembleNetwork(Network):
             "pieces": pieces,
             "numbers": list(numbers),
             "mix": dict(mix or {}),
+            **({"encoders": described(encoders)} if encoders else {}),
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.mix = dict(mix or {})
@@ -135,8 +140,8 @@ class EnsembleNetwork(Network):
                 out += k
         for field, columns in widths.items():
             cut = field in numbers and pieces > 0
-            encoder = PieceEncoder(columns, out, pieces=pieces) if cut else FieldEncoder(columns, out, normalise=False)
-            self.encoders[safe(field)] = encoder
+            how = (encoders or {}).get(field, {})
+            self.encoders[safe(field)] = PieceEncoder(columns, out, pieces=pieces) if cut else build(how, columns, out)
         self.signs = nn.Parameter(torch.ones(members, width))
         self.biases = nn.Parameter(torch.zeros(members, width))
         self.trunk = nn.Sequential(*(Shared(width, width, members) for _ in range(depth - 1)))
@@ -148,10 +153,15 @@ class EnsembleNetwork(Network):
     @torch.no_grad()
     def _begin(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(derive(seed, "ensemble"))
-        fan_in = sum(self.architecture["widths"].values())
-        for encoder in self.encoders.values():
-            assert isinstance(encoder, FieldEncoder)
-            width = self.architecture["width"]
+        begun(self.encoders, seed)
+        width, widths = self.architecture["width"], self.architecture["widths"]
+        special = self.architecture.get("encoders", {})
+        fan_in = sum(
+            self.encoder(field).project.in_features if field in special else columns
+            for field, columns in widths.items()
+        )
+        for field in widths:
+            encoder = self.encoder(field)
             encoder.project.weight.zero_()
             weight = encoder.project.weight[:width]
             nn.init.normal_(weight, std=1.0 / math.sqrt(max(1, fan_in)), generator=generator)
@@ -185,8 +195,7 @@ class EnsembleNetwork(Network):
         """
         start = 0
         for field in self.inputs[task]:
-            project = self.encoders[safe(field)].project
-            assert isinstance(project, nn.Linear)
+            project = self.encoder(field).project
             part = weight[:, start : start + project.in_features]
             project.weight[self.spans[task, head]] = part.to(project.weight)
             start += project.in_features
@@ -201,9 +210,8 @@ class EnsembleNetwork(Network):
         """What the encoders' linear maps see, side by side, and which of these columns are pieces."""
         parts, pieces = [], []
         for field in self.inputs[task]:
-            encoder = self.encoders[safe(field)]
-            assert isinstance(encoder, FieldEncoder)
-            parts.append(encoder.normalised(blocks[field]))
+            encoder = self.encoder(field)
+            parts.append(encoder.features(blocks[field]))
             cut = encoder.low.numel() if isinstance(encoder, PieceEncoder) else 0
             pieces += [True] * cut + [False] * (parts[-1].shape[1] - cut)
         return torch.cat(parts, dim=1), torch.tensor(pieces)

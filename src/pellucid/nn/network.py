@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.random import derive
-from pellucid.nn.conv import ImageEncoder
 from pellucid.nn.critic import SoftCritic
+from pellucid.nn.encoders import Encoder, begun, build, described
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -26,49 +26,6 @@ TORCHS_OWN = ("apply", "buffers", "modules", "parameters", "version")  # `_apply
 def safe(name: str) -> str:
     """A field's or task's name as a key that `nn.ModuleDict` accepts (it refuses dots and its own attributes)."""
     return "_" + name.replace("_", "__").replace(".", "_d") + ("_e" if name in TORCHS_OWN else "")
-
-
-class FieldEncoder(nn.Module):
-    """A linear map of one block, behind a running normaliser when the environment's units are unknown.
-
-    The normaliser is a buffer: saved with the program, frozen under a delta and while explaining.
-    """
-
-    mean: Tensor
-    var: Tensor
-    count: Tensor
-
-    def __init__(self, width: int, out: int, *, normalise: bool) -> None:
-        super().__init__()
-        self.project = nn.Linear(width, out, bias=False)
-        self.normalise = normalise
-        if normalise:
-            self.register_buffer("mean", torch.zeros(width))
-            self.register_buffer("var", torch.ones(width))
-            self.register_buffer("count", torch.zeros(()))
-
-    def forward(self, block: Tensor) -> Tensor:
-        out: Tensor = self.project(self.normalised(block))
-        return out
-
-    def normalised(self, block: Tensor) -> Tensor:
-        """The block as the linear map sees it."""
-        if not self.normalise:
-            return block
-        return ((block - self.mean) * torch.rsqrt(self.var + 1e-8)).clamp(-10.0, 10.0)
-
-    @torch.no_grad()
-    def observe(self, block: Tensor) -> None:
-        """Merge a batch into the running mean and variance (Chan et al. 1979)."""
-        n = float(len(block))
-        if not self.normalise or n == 0:
-            return
-        total = self.count + n
-        delta = block.mean(0) - self.mean
-        spread = self.var * self.count + block.var(0, unbiased=False) * n + delta.square() * self.count * n / total
-        self.mean += delta * n / total
-        self.var.copy_(spread / total)
-        self.count.fill_(total)
 
 
 class Network(nn.Module):
@@ -82,6 +39,7 @@ class Network(nn.Module):
         normalise: fields that get a running normaliser.
         critics: task -> dimensions of its action, for tasks whose value comes from twin critics (SAC).
         images: field -> (height, width, channels), for fields that are read by convolutions and never normalised.
+        encoders: field -> its encoder as JSON, {"kind": one of `encoders.ALL`, ...}; other fields are read as numbers.
     """
 
     def __init__(
@@ -96,6 +54,7 @@ class Network(nn.Module):
         normalise: Sequence[str] = (),
         critics: Mapping[str, int] | None = None,
         images: Mapping[str, Sequence[int]] | None = None,
+        encoders: Mapping[str, Mapping[str, Any]] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -109,14 +68,15 @@ class Network(nn.Module):
             "normalise": list(normalise),
             "critics": dict(critics or {}),
             "images": {field: list(shape) for field, shape in (images or {}).items()},
+            **({"encoders": described(encoders)} if encoders else {}),
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.encoders = nn.ModuleDict()
+        chosen = {field: {"kind": "numbers", "normalise": True} for field in normalise}
+        chosen |= {field: {"kind": "image", "shape": shape} for field, shape in (images or {}).items()}
+        chosen |= {field: dict(how) for field, how in (encoders or {}).items()}
         for field, columns in widths.items():
-            if images and field in images:
-                self.encoders[safe(field)] = ImageEncoder(images[field], width)
-            else:
-                self.encoders[safe(field)] = FieldEncoder(columns, width, normalise=field in normalise)
+            self.encoders[safe(field)] = build(chosen.get(field, {}), columns, width)
         self.bias = nn.Parameter(torch.zeros(width))
         act = ACTIVATIONS[activation]
         layers: list[nn.Module] = [act()]
@@ -140,8 +100,9 @@ class Network(nn.Module):
         The encoders share one fan-in (their outputs are added), hence the division by sqrt(number of encoders).
         """
         shrink = 1.0 / math.sqrt(max(1, len(self.encoders)))
+        own = begun(self.encoders, seed)
         for i, (name, module) in enumerate(self.named_modules()):
-            if not isinstance(module, (nn.Linear, nn.Conv2d)):
+            if not isinstance(module, (nn.Linear, nn.Conv2d)) or name in own:
                 continue
             gain = math.sqrt(2.0)
             if name.startswith("encoders.") and isinstance(module, nn.Linear):
@@ -180,10 +141,14 @@ class Network(nn.Module):
         """What a task reads, normalised and joined, shape (n, columns): the critics' view of it."""
         parts = []
         for field in self.inputs[task]:
-            encoder = self.encoders[safe(field)]
-            assert isinstance(encoder, (FieldEncoder, ImageEncoder))
-            parts.append(encoder.normalised(blocks[field]))
+            parts.append(self.encoder(field).normalised(blocks[field]))
         return torch.cat(parts, dim=1)
+
+    def encoder(self, field: str) -> Encoder:
+        """The encoder of a field."""
+        found: Any = self.encoders[safe(field)]
+        checked: Encoder = found
+        return checked
 
     def critic(self, task: str) -> SoftCritic:
         """The twin critics of a task."""
@@ -198,6 +163,4 @@ class Network(nn.Module):
     def observe(self, blocks: Mapping[str, Tensor]) -> None:
         """Update the running normalisers from a batch of blocks."""
         for field, block in blocks.items():
-            encoder = self.encoders[safe(field)]
-            assert isinstance(encoder, (FieldEncoder, ImageEncoder))
-            encoder.observe(block)
+            self.encoder(field).observe(block)

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.data.blocks import SideBySide
-from pellucid.nn.network import FieldEncoder, Network, safe
+from pellucid.nn.field import FieldEncoder
+from pellucid.nn.network import Network, safe
 from pellucid.nn.products import layer, product
 
 Array = npt.NDArray[np.float32]

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from pellucid.core.errors import DataError, SchemaError
 from pellucid.nn.critic import SoftCritic
-from pellucid.nn.network import ACTIVATIONS, FieldEncoder, Network, safe
+from pellucid.nn.field import FieldEncoder
+from pellucid.nn.network import ACTIVATIONS, Network, safe
 
 Floats = npt.NDArray[np.float64]
 CLIP, EPSILON = 10.0, 1e-8  # of our own normaliser (`FieldEncoder`)

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from pellucid.nn.network import FieldEncoder, Network, safe
+from pellucid.nn.field import FieldEncoder
+from pellucid.nn.network import Network, safe
 from pellucid.nn.plain import plain_view
 
 Array = npt.NDArray[np.float32]

@@ -84,6 +84,8 @@ class Supervised:
             # The noise is part of the batch: the loss of a batch stays a pure function.
             generator = stream(self.seed, f"noise/{self.task.name}", self._drawn)
             for name, block in blocks.items():
+                if not block.is_floating_point():
+                    continue  # tokens of a text
                 drawn = generator.standard_normal(tuple(block.shape), dtype=np.float32)
                 blocks[name] = block + self.noise * torch.from_numpy(drawn)
         self._drawn += 1
