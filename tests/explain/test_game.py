@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from explained_programs import GROUPS, SCHEMA, Mixed, rows
@@ -11,6 +12,7 @@ from explained_programs import GROUPS, SCHEMA, Mixed, rows
 from pellucid.core.errors import DataError, SchemaError
 from pellucid.core.schema import Field, Schema
 from pellucid.explain import Game, attribute
+from pellucid.testing.games import ToyProgram, brute_force, network, toy_rows
 
 
 def _game(task="forecast", grain="group"):
@@ -32,6 +34,45 @@ def test_a_coalition_keeps_exactly_its_players_columns():
     assert torch.equal(found, program(mixed, "forecast").double())
 
 
+def test_mixing_chooses_bit_by_bit():
+    """Whatever the numbers are: NaN, infinity and minus zero are neither changed nor spread."""
+    odd = torch.tensor([[float("nan"), 1.5], [float("inf"), -0.0], [0.0, 3e-42]])
+    for dtype in (torch.float32, torch.float64):
+        x, background = odd.to(dtype), odd.flip(0).to(dtype)
+        program = ToyProgram(lambda z: torch.zeros(len(z), 1), 2)
+        blocks = [{"x0": a[:, :1], "x1": a[:, 1:]} for a in (x, background)]
+        game = Game(program, "toy", *blocks, program.schema.players(("x0", "x1")))
+        masks = torch.tensor([[True, False], [False, True], [True, True], [False, False]])
+        which, of = torch.tensor([0, 1, 2, 0]), torch.tensor([2, 0, 1, 1])
+        expected = torch.where(masks, x[of], background[which])
+        found = game.mixed(masks, which, of)
+        assert found.dtype == dtype
+        assert found.numpy().tobytes() == expected.numpy().tobytes()
+
+
+def test_players_that_do_not_differ_are_not_walked_and_gain_nothing():
+    g = np.random.default_rng(0)
+    x, background = g.integers(0, 2, size=(4, 6)).astype(float), g.integers(0, 2, size=(25, 6)).astype(float)
+    x[0] = background[:] = background[0]  # a row and a background that are all the same
+    x[1], background[:, 3] = background[5], 7.0
+    function = network(np.random.default_rng(1), 6, 2)
+    truth = brute_force(function, x, background)
+    full = 4 * 25 * (2**6 - 2) + 25 + 4
+    exact = attribute(ToyProgram(function, 6, 2), toy_rows(x), "toy", background=toy_rows(background), method="exact")
+    assert np.abs(exact.values - truth).max() < 1e-12
+    assert exact.evaluations < full / 4
+    found = attribute(
+        ToyProgram(function, 6, 2),
+        toy_rows(x),
+        "toy",
+        background=toy_rows(background),
+        evaluations=9000,
+        method="permutation",
+    )
+    assert (np.abs(found.values - truth) <= 6 * found.error + 1e-9).all()
+    assert np.abs(found.residual).max() < 1e-12
+
+
 def test_full_and_empty_coalitions():
     program, x, background, game = _game()
     which = torch.arange(7)
@@ -47,7 +88,10 @@ def test_encoded_once_and_called_in_small_batches():
     found = attribute(program, rows(4), "forecast", background=rows(50, seed=1), method="exact")
     assert program.encoded == 2
     assert program.largest <= 2048
-    assert found.evaluations == 4 * (2**6 - 2) * 50 + 50 + 4
+    sectors = rows(50, seed=1).fields["sector"]
+    equal = sum(int((sectors == own).sum()) for own in rows(4).fields["sector"])
+    # where row and background row have the same sector, half of the coalitions are the same as the other half
+    assert found.evaluations == 4 * 50 * (2**6 - 2) - equal * 2**5 + 50 + 4
     assert program.calls < 20
 
 

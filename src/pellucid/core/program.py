@@ -6,7 +6,7 @@ explained, judged and compared by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pellucid.core.rows import Rows
@@ -35,4 +35,27 @@ class Program(Protocol):
 
     def __call__(self, blocks: Blocks, task: str) -> Tensor:
         """Outputs in the program's own units, shape (n, k), k = len(tasks[task].outputs). No gradients kept."""
+        ...
+
+
+@runtime_checkable
+class Joined(Protocol):
+    """A program that can also be asked with a task's blocks side by side: explanations call it millions of times, and
+    splitting a mixed row into fields only to join them again would cost more than some networks do. Optional.
+    """
+
+    def joined(self, task: str, widths: Mapping[str, int]) -> Callable[[Tensor], Tensor]:
+        """A function (n, columns) -> (n, k) that answers as `__call__` does, for blocks of these widths in this order.
+
+        It may keep what it needs of the weights, so it holds until the program is changed.
+        """
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A program whose outputs have gradients with respect to its blocks. Optional: for gradient explanations."""
+
+    def differentiable(self, blocks: Blocks, task: str) -> Tensor:
+        """As `__call__`, gradients kept."""
         ...

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from pellucid.core.errors import DataError
 from pellucid.explain.estimate import Estimate, Progress
-from pellucid.explain.game import CHUNK, Game
+from pellucid.explain.game import Game
 
 MOST_PLAYERS = 12
+TOGETHER = 32_768  # coalitions prepared at a time
 
 
 def coalitions(d: int) -> Tensor:
@@ -49,21 +50,34 @@ def exact_values(
             where="explain.exact_values(...)",
             mend="use method='permutation', or grain='field' for fewer players",
         )
-    masks = coalitions(game.d)[1:-1]  # the empty and the full coalition are known without enumeration
-    columns = masks[:, game.owner]
-    weights = shapley_weights(game.d)
-    base = game.outputs(game.background).mean(0)
+    ends = game.outputs(game.background)
     prediction = game.outputs(game.x)
-    values = torch.empty(game.n, game.d, game.k, dtype=torch.float64)
-    step = max(1, CHUNK // game.b)
+    values = torch.zeros(game.n, game.d, game.k, dtype=torch.float64)
     for row in range(game.n):
-        worth = torch.empty(2**game.d, game.k, dtype=torch.float64)
-        worth[0], worth[-1] = base, prediction[row]
-        for start in range(0, len(columns), step):
-            mixed = torch.where(columns[start : start + step, None, :], game.x[row], game.background)
-            worth[1 + start : 1 + start + len(mixed)] = game.outputs(mixed).mean(1)
-        values[row] = weights @ worth
+        patterns, kind = torch.unique(game.differs(slice(row, row + 1))[0], dim=0, return_inverse=True)
+        for index, pattern in enumerate(patterns):  # players that have the background's value gain nothing
+            which = (kind == index).nonzero()[:, 0]
+            if bool(pattern.any()):
+                values[row, pattern] += _restricted(game, row, which, pattern, ends[which].sum(0), prediction[row])
         if progress is not None:
             progress(row + 1, game.n)
+    values /= game.b
     note = f"all {2**game.d} coalitions over {game.b} background rows; no sampling error"
-    return Estimate(values, torch.zeros_like(values), base, prediction, note)
+    return Estimate(values, torch.zeros_like(values), ends.mean(0), prediction, note)
+
+
+def _restricted(game: Game, row: int, which: Tensor, pattern: Tensor, empty: Tensor, full: Tensor) -> Tensor:
+    """Values of the players of a pattern, summed over the background rows `which`, shape (players, k)."""
+    d, b = int(pattern.sum()), len(which)
+    inner = coalitions(d)[1:-1]  # the empty and the full coalition are known without enumeration
+    masks = torch.zeros(len(inner), game.d, dtype=torch.bool)
+    masks[:, pattern] = inner
+    worth = torch.empty(2**d, game.k, dtype=torch.float64)
+    worth[0], worth[-1] = empty, b * full
+    step = max(1, TOGETHER // b)
+    row_of = torch.tensor([row])
+    for start in range(0, len(masks), step):
+        part = masks[start : start + step].repeat_interleave(b, 0)
+        found = game(part, which.repeat(len(part) // b), row_of.expand(len(part)))
+        worth[1 + start : 1 + start + len(part) // b] = found.reshape(-1, b, game.k).sum(1)
+    return shapley_weights(d) @ worth

@@ -6,17 +6,21 @@ The value function is the interventional (marginal) one: `v(S) = mean over backg
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from pellucid.core.errors import DataError, SchemaError, nearest
-from pellucid.core.program import Program
+from pellucid.core.program import Joined, Program
 from pellucid.core.schema import Player
 from pellucid.core.task import Task
 
 Blocks = dict[str, Tensor]
 
 CHUNK = 2048  # rows a call: beyond this the activations of a 256-wide layer fall out of the second-level cache
+WIDE = 16384  # numbers in float64, as foreign models read them: their calls cost more than cache misses do
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Game:
@@ -68,26 +72,22 @@ class Game:
         self.n, self.b, self.d = len(self.x), len(self.background), len(players)
         self.k = len(program.tasks[task].outputs)
         self.evaluations = 0
+        self.chunk = WIDE if self.background.dtype == torch.float64 else CHUNK
+        self._owner = None if torch.equal(self.owner, torch.arange(self.d)) else self.owner
+        bits = _BITS[self.background.element_size()]
+        self._x_bits, self._background_bits = self.x.to(self.background.dtype).view(bits), self.background.view(bits)
+        self._answer = self._joined()
 
     def outputs(self, mixed: Tensor) -> Tensor:
-        """The program on mixed rows, shape (..., columns) -> (..., k) in float64, in calls of at most `CHUNK` rows."""
+        """The program on mixed rows, shape (..., columns) -> (..., k) in float64, in calls of at most `chunk` rows."""
         flat = mixed.reshape(-1, mixed.shape[-1])
         out = torch.empty(len(flat), self.k, dtype=torch.float64)
-        with torch.no_grad():
-            for start in range(0, len(flat), CHUNK):
-                part = flat[start : start + CHUNK]
-                out[start : start + CHUNK] = self.program(self._split(part), self.task)
-        self.evaluations += len(flat)
-        if not bool(torch.isfinite(out).all()):
-            raise DataError(
-                f"the program returned NaN or infinite values for task '{self.task}'.",
-                where="explain, on rows mixed with the background",
-                mend="check the rows and the background for missing values",
-            )
-        return out.reshape(*mixed.shape[:-1], self.k)
+        for at in self._calls(len(flat)):
+            out[at] = self._answer(flat[at])
+        return self._finite(out).reshape(*mixed.shape[:-1], self.k)
 
     def __call__(self, masks: Tensor, which: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Outputs of coalitions.
+        """Outputs of coalitions, mixed call by call so that mixed rows never leave the cache.
 
         Args:
             masks: True where a player keeps the row's values, shape (m, d).
@@ -96,8 +96,55 @@ class Game:
         Returns:
             shape (m, k), float64.
         """
-        rows = torch.zeros_like(which) if rows is None else rows
-        return self.outputs(torch.where(masks[:, self.owner], self.x[rows], self.background[which]))
+        out = torch.empty(len(masks), self.k, dtype=torch.float64)
+        for at in self._calls(len(masks)):
+            out[at] = self._answer(self.mixed(masks[at], which[at], None if rows is None else rows[at]))
+        return self._finite(out)
+
+    def mixed(self, masks: Tensor, which: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The mixed rows themselves, shape (m, columns).
+
+        By the numbers' bits, b ^ ((x ^ b) & mask): as exact as choosing, and five to ten times faster.
+        """
+        keep = masks if self._owner is None else masks.index_select(1, self._owner)
+        row = self._x_bits[:1] if rows is None else self._x_bits.index_select(0, rows)
+        behind = self._background_bits.index_select(0, which)
+        return (((row ^ behind) & -keep.to(behind.dtype)) ^ behind).view(self.background.dtype)
+
+    def differs(self, rows: slice) -> Tensor:
+        """True where a player's values are not those of the background row, shape (rows, b, d).
+
+        Where they are, the player's gain is zero and its coalitions need not be evaluated.
+        """
+        found = self.x[rows, None] != self.background
+        if self._owner is None:
+            return found
+        counts = torch.zeros(*found.shape[:2], self.d, dtype=torch.int32)
+        return counts.index_add_(2, self._owner, found.int()) > 0
+
+    def _calls(self, m: int) -> list[slice]:
+        return [slice(start, min(start + self.chunk, m)) for start in range(0, m, self.chunk)]
+
+    def _finite(self, out: Tensor) -> Tensor:
+        self.evaluations += len(out)
+        if not bool(torch.isfinite(out).all()):
+            raise DataError(
+                f"the program returned NaN or infinite values for task '{self.task}'.",
+                where="explain, on rows mixed with the background",
+                mend="check the rows and the background for missing values",
+            )
+        return out
+
+    def _joined(self) -> Callable[[Tensor], Tensor]:
+        """The program on rows of columns: its own way if it has one and all blocks are of one kind of number."""
+        if isinstance(self.program, Joined) and len(set(self._dtypes.values())) == 1:
+            return self.program.joined(self.task, self._widths)
+
+        def answer(flat: Tensor) -> Tensor:
+            with torch.no_grad():
+                return self.program(self._split(flat), self.task)
+
+        return answer
 
     def _split(self, flat: Tensor) -> Blocks:
         blocks, start = {}, 0

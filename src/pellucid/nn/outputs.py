@@ -6,13 +6,13 @@ which the loss is computed (well scaled); `units` maps that space to the program
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
 from pellucid.core.task import Task
@@ -208,9 +208,9 @@ ALL: dict[str, Outputs] = {
 }
 
 
-def trained_space(task: Task, network: nn.Module, blocks: Blocks) -> Tensor:
+def trained_space(task: Task, network: Callable[[Blocks, str], dict[str, Tensor]], blocks: Blocks) -> Tensor:
     """What a network says of a task in the space of the losses, shape (n, k)."""
-    raw: dict[str, Tensor] = network(blocks, task.name)
+    raw = network(blocks, task.name)
     if task.kind == "control" and holds_in_band(task):
         raw = {**raw, "position": blocks["position"]}  # in its own units: a position is never scaled
     return ALL[task.kind].training(task, raw)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,11 +13,14 @@ from pellucid.core.errors import SchemaError, nearest
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.core.task import Task
+from pellucid.data.blocks import SideBySide
 from pellucid.data.encoding import Encoding
 from pellucid.nn.delta import Delta
-from pellucid.nn.network import Network
+from pellucid.nn.network import Network, safe
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
+from pellucid.nn.plain import PlainView, plain_view
+from pellucid.nn.products import STEPS
 
 
 class NetworkProgram:
@@ -64,6 +69,10 @@ class NetworkProgram:
     @torch.no_grad()
     def __call__(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
         """Outputs in the program's units, shape (n, k)."""
+        return self.differentiable(blocks, task)
+
+    def differentiable(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
+        """The same with gradients (`core.program.Differentiable`)."""
         declared = self.task(task)
         missing = [name for name in declared.inputs if name not in blocks]
         if missing:
@@ -77,6 +86,30 @@ class NetworkProgram:
         z = trained_space(declared, self.network, moved)
         return OUTPUTS[declared.kind].units(declared, z, moved, self.encoding)
 
+    def joined(self, task: str, widths: Mapping[str, int]) -> Callable[[Tensor], Tensor]:
+        """The same on blocks side by side (`core.program.Joined`): a plain network with one product per layer."""
+        declared = self.task(task)
+        twins = safe(task) in self.network.critics  # whose value of the state the plain view does not know
+        view = None if twins else plain_view(self.network, task)
+        empty = SideBySide.empty(0, widths)
+
+        @torch.no_grad()
+        def answer(x: Tensor) -> Tensor:
+            n, blocks = len(x), SideBySide(x.numpy(), empty.spans)
+            if view is None:
+                return self(blocks, task)
+            if n % STEPS:  # `nn.products` is fast on whole steps of rows
+                blocks = blocks.rows(np.minimum(np.arange(n + STEPS - n % STEPS), n - 1))
+            z = trained_space(declared, partial(_frozen, view), blocks)
+            return OUTPUTS[declared.kind].units(declared, z, blocks, self.encoding)[:n]
+
+        return answer
+
     def parameter_count(self) -> int:
         """Parameters of the base, without deltas."""
         return sum(p.numel() for p in self.network.parameters())
+
+
+def _frozen(view: PlainView, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
+    """Raw outputs of a view whose weights have not changed since it was made."""
+    return {name: torch.from_numpy(raw) for name, raw in view.forward(blocks, changed=False).items()}

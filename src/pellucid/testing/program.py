@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.core.program import Program
+from pellucid.core.program import Differentiable, Joined, Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
@@ -18,7 +18,7 @@ Blocks = dict[str, Tensor]
 
 
 def check_program(program: Program, rows: Rows, *, tolerance: float = 1e-5) -> None:
-    """Check the contract of `core.program.Program` on at least two rows.
+    """Check the contract of `core.program.Program` on at least two rows, and of the optional protocols beside it.
 
     Args:
         program: what is checked.
@@ -37,6 +37,7 @@ def check_program(program: Program, rows: Rows, *, tolerance: float = 1e-5) -> N
         _check_outputs(program, blocks, task)
         _check_company(program, rows, blocks, name, tolerance)
         _check_only_inputs_are_read(program, blocks, task)
+        _check_other_ways(program, blocks, task, tolerance)
 
 
 def _check_declarations(program: Program) -> None:
@@ -115,6 +116,27 @@ def _check_only_inputs_are_read(program: Program, blocks: Blocks, task: Task) ->
     except Exception as error:
         raise AssertionError(f"task '{task.name}' reads more than its declared inputs: {error!r}.") from error
     assert torch.equal(out, program(blocks, task.name)), f"task '{task.name}' reads more than its declared inputs."
+
+
+def _check_other_ways(program: Program, blocks: Blocks, task: Task, tolerance: float) -> None:
+    """What a program offers besides (`Joined`, `Differentiable`) answers as the call does."""
+    given = {name: blocks[name] for name in task.inputs}
+    out = program(given, task.name)
+    scale = float(out.abs().max()) or 1.0
+    if isinstance(program, Joined) and len({block.dtype for block in given.values()}) == 1:
+        answer = program.joined(task.name, {name: block.shape[1] for name, block in given.items()})
+        together = torch.cat(list(given.values()), dim=1)
+        for n in (0, 1, len(together)):
+            found = answer(together[:n])
+            assert found.shape == out[:n].shape, f"task '{task.name}': joined, {n} rows give {tuple(found.shape)}."
+            worst = float((found - out[:n]).abs().max()) / scale if n else 0.0
+            assert worst <= tolerance, f"task '{task.name}': joined, outputs differ by {worst:.2g} of their size."
+    if isinstance(program, Differentiable):
+        kept = {name: block.clone().requires_grad_() for name, block in given.items()}
+        found = program.differentiable(kept, task.name)
+        worst = float((found.detach() - out).abs().max()) / scale
+        assert worst <= tolerance, f"task '{task.name}': differentiable, outputs differ by {worst:.2g} of their size."
+        assert found.requires_grad, f"task '{task.name}': differentiable, but no gradient reaches the blocks."
 
 
 def _bits(block: Tensor) -> Tensor:
