@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +19,7 @@ from pellucid.core.random import derive, stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.schema import Field
 from pellucid.core.task import Task
+from pellucid.data.blocks import beside, taken
 from pellucid.data.encoding import RAW, Encoding, Scale, identity
 from pellucid.envs.making import Stepping
 from pellucid.envs.names import PRICE, TRADING
@@ -153,7 +154,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     inputs = {t.name: network_inputs(t) for t in tasks.values()}
     widths = {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
     heads = {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()}
-    blocks = encoding.encode(rows) if rows is not None else {}
+    blocks: Mapping[str, Tensor] = encoding.encode_together(rows) if rows is not None else {}
     encoders = describe(spec, {f.name: f for f in fields if f.name in widths}, encoding.scales)
     network: Network
     if spec.network.kind == "ensemble":
@@ -183,7 +184,7 @@ def _ensemble(
     spec: Spec,
     fields: tuple[Field, ...],
     tasks: dict[str, Task],
-    blocks: dict[str, Tensor],
+    blocks: Mapping[str, Tensor],
     widths: dict[str, int],
     inputs: dict[str, tuple[str, ...]],
     heads: dict[str, dict[str, int]],
@@ -243,7 +244,7 @@ def _learner(
     spec: Spec,
     task: Task,
     rows: Rows | None,
-    blocks: dict[str, Tensor],
+    blocks: Mapping[str, Tensor],
     encoding: Encoding,
     envs: dict[str, VectorAdapter],
     seed: int,
@@ -260,9 +261,10 @@ def _learner(
     held = None
     if settings.early_stop.held_out is not None:
         out, index = _hold_out(task, rows, target, index, settings.early_stop.held_out, seed)
-        held = SupervisedBatch({name: blocks[name][out] for name in task.inputs}, target[out])
+        held = SupervisedBatch(taken(beside(blocks, task.inputs), out), target[out])
     every = len(index) == len(target)  # then nothing is copied: many rows are held once
-    kept = {name: blocks[name] if every else blocks[name][index] for name in task.inputs}
+    kept = beside(blocks, task.inputs)
+    kept = kept if every else taken(kept, index)
     return Supervised(
         task,
         kept,

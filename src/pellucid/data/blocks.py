@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,3 +54,22 @@ class SideBySide(Mapping[str, Tensor]):
     def rows(self, index: Any) -> SideBySide:
         """Some rows: a view for a slice, a copy for positions or a mask."""
         return SideBySide(self.array[index], self.spans)
+
+
+def taken(blocks: Mapping[str, Tensor], index: Any) -> Mapping[str, Tensor]:
+    """Some rows of every block: one slice where they lie side by side."""
+    if isinstance(blocks, SideBySide):
+        return blocks.rows(index.numpy() if isinstance(index, Tensor) else index)
+    return {name: block[index] for name, block in blocks.items()}
+
+
+def beside(blocks: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, Tensor]:
+    """These blocks side by side; as they are where that is not possible (they are no float32 on a CPU)."""
+    if isinstance(blocks, SideBySide) and list(blocks) == list(names):
+        return blocks
+    some = {name: blocks[name] for name in names}
+    if not some or any(b.dtype != torch.float32 or b.ndim != 2 or b.device.type != "cpu" for b in some.values()):
+        return some
+    joined = SideBySide.empty(len(next(iter(some.values()))), {name: block.shape[1] for name, block in some.items()})
+    joined.write(0, some)
+    return joined

@@ -107,6 +107,17 @@ class Encoding:
         """Blocks of every field that the rows have; shape (n, columns), float32."""
         return dict(self.encode_fields(rows.fields))
 
+    def encode_together(self, rows: Rows) -> Mapping[str, Tensor]:
+        """The same, side by side in one array where all are float32: a field at a time, so that rows are held once."""
+        names = [name for name in self.scales if name in rows.fields]
+        found = SideBySide.empty(len(rows), {name: self.scales[name].columns for name in names})
+        for name in names:
+            block = self._encode(name, self.scales[name], rows.fields[name])
+            if block.dtype != torch.float32:  # words: they stay apart
+                return self.encode(rows)
+            found.array[:, found.spans[name]] = block.numpy()
+        return found
+
     def encode_fields(self, fields: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, Tensor]:
         """The same for bare arrays: observations of an environment, which may come side by side in one `array`."""
         together = getattr(fields, "array", None)

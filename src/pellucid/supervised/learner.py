@@ -7,22 +7,26 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
+from pellucid.data.blocks import beside, taken
 from pellucid.nn.losses import log_loss, loss_of
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
-from pellucid.train.learner import Loss, State
+from pellucid.nn.plain import PlainView, plain_view
+from pellucid.nn.plain_losses import by_hand
+from pellucid.train.learner import Gradients, Loss, State
 
 CHUNK = 4096  # rows at a time, outside training
 
 
 class SupervisedBatch(NamedTuple):
-    blocks: dict[str, Tensor]
+    blocks: Mapping[str, Tensor]
     target: Tensor
 
 
@@ -46,7 +50,7 @@ class Supervised:
     def __init__(
         self,
         task: Task,
-        blocks: dict[str, Tensor],
+        blocks: Mapping[str, Tensor],
         target: Tensor,
         *,
         batch: int,
@@ -63,14 +67,16 @@ class Supervised:
                 mend="give more rows, a shorter window or a smaller review set",
             )
         self.task, self.target, self.held = task, target, held
-        self.blocks = {name: blocks[name] for name in task.inputs}
+        self.blocks = beside(blocks, task.inputs)
         self.batch, self.seed, self.noise = min(batch, len(target)), seed, noise
         self._drawn, self._all = 0, False
         self._order: tuple[int, Tensor] | None = None
+        self._viewed: tuple[nn.Module, int, PlainView | None] | None = None
         self._loss = loss_of(task)
         # What is trained may differ from what is judged: the held-out loss stays the task's own.
         self._trained = partial(log_loss, smoothing=smoothing) if smoothing else self._loss
         self._weights = _class_weights(target, len(task.options["classes"])) if balanced else None
+        self._by_hand = by_hand(task, smoothing)
 
     def next_batch(self, network: nn.Module) -> SupervisedBatch:
         per_epoch = max(1, len(self.target) // self.batch)
@@ -79,10 +85,11 @@ class Supervised:
             order = stream(self.seed, f"shuffle/{self.task.name}", epoch).permutation(len(self.target))
             self._order = (epoch, torch.from_numpy(order))
         index = self._order[1][step * self.batch : (step + 1) * self.batch]
-        blocks = {k: v[index] for k, v in self.blocks.items()}
+        blocks = taken(self.blocks, index)
         if self.noise:
             # The noise is part of the batch: the loss of a batch stays a pure function.
             generator = stream(self.seed, f"noise/{self.task.name}", self._drawn)
+            blocks = dict(blocks)
             for name, block in blocks.items():
                 if not block.is_floating_point():
                     continue  # tokens of a text
@@ -90,7 +97,9 @@ class Supervised:
                 blocks[name] = block + self.noise * torch.from_numpy(drawn)
         self._drawn += 1
         device = next(network.parameters()).device
-        return SupervisedBatch({k: v.to(device) for k, v in blocks.items()}, self.target[index].to(device))
+        if device.type != "cpu":
+            blocks = {k: v.to(device) for k, v in blocks.items()}
+        return SupervisedBatch(blocks, self.target[index].to(device))
 
     def loss(self, network: nn.Module, batch: SupervisedBatch) -> Loss:
         members = getattr(network, "members", None)
@@ -101,6 +110,26 @@ class Supervised:
         count = next(iter(raw.values())).shape[1]
         z = self.training({name: value.flatten(0, 1) for name, value in raw.items()})
         return Loss(self.row_losses(z, batch.target.repeat_interleave(count)).mean(), {})
+
+    def gradients(self, network: nn.Module, batch: SupervisedBatch) -> Gradients | None:
+        """What autograd would give, by hand, when network and loss are plain."""
+        view = self._view_of(network)
+        if view is None or self._by_hand is None:
+            return None
+        losses, slope = self._by_hand(view.forward(batch.blocks)["out"], batch.target.numpy())
+        weights: float | npt.NDArray[np.float32] = 1.0 / len(losses)
+        if self._weights is not None:
+            weights = self._weights.numpy()[batch.target.numpy()] / np.float32(len(losses))
+        value = float((losses * weights).sum())
+        view.backward({"out": slope * (weights if isinstance(weights, float) else weights[:, None])})
+        return Gradients(value, {}, view.parameters, view.gradients, view.vector)
+
+    def _view_of(self, network: nn.Module) -> PlainView | None:
+        """The fast path, looked for once an epoch: what is frozen or attached may change in between."""
+        epoch = self._order[0] if self._order is not None else -1
+        if self._viewed is None or self._viewed[0] is not network or self._viewed[1] != epoch:
+            self._viewed = (network, epoch, plain_view(network, self.task.name))
+        return self._viewed[2]
 
     def training(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Raw outputs of the heads, each (n, k), in the space of the loss."""
@@ -119,7 +148,8 @@ class Supervised:
         """Train on the rows that were held out, too, from the first epoch on."""
         if self.held is None:
             return
-        self.blocks = {name: torch.cat([block, self.held.blocks[name]]) for name, block in self.blocks.items()}
+        joined = {name: torch.cat([block, self.held.blocks[name]]) for name, block in self.blocks.items()}
+        self.blocks = beside(joined, self.task.inputs)
         self.target = torch.cat([self.target, self.held.target])
         self.held, self._drawn, self._order, self._all = None, 0, None, True
 
@@ -130,7 +160,7 @@ class Supervised:
         total, n = 0.0, len(self.held.target)
         for start in range(0, n, CHUNK):
             part = slice(start, start + CHUNK)
-            z = trained_space(self.task, network, {name: block[part] for name, block in self.held.blocks.items()})
+            z = trained_space(self.task, network, dict(taken(self.held.blocks, part)))
             total += float(self._loss(z, self.held.target[part]).sum())
         return total / n
 
