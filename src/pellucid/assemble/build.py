@@ -40,6 +40,7 @@ from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
 from pellucid.spec.model import ControlTask, Spec
 from pellucid.supervised.additive import KINDS, Additive
+from pellucid.supervised.augment import Augment
 from pellucid.supervised.learner import Supervised, SupervisedBatch
 from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.learner import Learner, Part
@@ -176,7 +177,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     network = network.to(spec.train.device)
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
-    learners = [_learner(spec, task, rows, blocks, encoding, envs, seed) for task in tasks.values()]
+    learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
     return Assembly(program, *_trainer(spec, network, learners, seed), learners)
 
 
@@ -247,6 +248,7 @@ def _learner(
     blocks: Mapping[str, Tensor],
     encoding: Encoding,
     envs: dict[str, VectorAdapter],
+    fields: tuple[Field, ...],
     seed: int,
 ) -> Learner:
     declared = spec.tasks[task.name]
@@ -265,6 +267,7 @@ def _learner(
     every = len(index) == len(target)  # then nothing is copied: many rows are held once
     kept = beside(blocks, task.inputs)
     kept = kept if every else taken(kept, index)
+    shapes = {f.name: f.shape for f in fields if f.kind == "image"}
     return Supervised(
         task,
         kept,
@@ -275,6 +278,7 @@ def _learner(
         held=held,
         balanced=getattr(declared, "class_weights", "equal") == "balanced",
         smoothing=float(getattr(declared, "label_smoothing", 0.0)),
+        augment=Augment(shapes, **settings.augment.model_dump()),
     )
 
 

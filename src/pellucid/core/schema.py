@@ -36,7 +36,9 @@ class Field:
         groups: for a series, named lag ranges [(label, start, stop)] that are players of their own.
         shape: for an image, (height, width, channels): its values lie row by row, channels last, in [0, 1].
         column, part: the table's column of which this is a part, and which ("year" of a date).
-        scale: how a number is scaled; "" by mean and deviation, "robust", "quantile".
+        scale: how a number is scaled; "" by mean and deviation, "robust", "quantile". Of an image that is read from a
+            file, how it fills its shape: "crop", "pad", "stretch".
+        columns, high: of an image that columns of numbers make up, these, and the value of its brightest pixel.
 
     A number with categories is an ordinal: its words, lowest first, are 0, 1, 2, ...
     """
@@ -52,6 +54,13 @@ class Field:
     column: str = ""
     part: str = ""
     scale: str = ""
+    columns: tuple[str, ...] = ()
+    high: float = 0.0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The table's columns that it is read from."""
+        return self.columns or (self.column or self.name,)
 
     def players(self, grain: Literal["field", "group"] = "group") -> list[Player]:
         """This field as one player, or as one player per lag group."""
@@ -100,7 +109,8 @@ class Schema:
         def field(raw: dict[str, Any]) -> Field:
             groups = tuple((str(label), int(a), int(b)) for label, a, b in raw["groups"])
             shape = tuple(int(n) for n in raw.get("shape", ()))
-            return Field(**{**raw, "categories": tuple(raw["categories"]), "groups": groups, "shape": shape})
+            lists = {"categories": tuple(raw["categories"]), "columns": tuple(raw.get("columns", ()))}
+            return Field(**{**raw, **lists, "groups": groups, "shape": shape})
 
         return cls(
             tuple(field(raw) for raw in data["inputs"]),
@@ -110,5 +120,5 @@ class Schema:
 
 def _to_json(field: Field) -> dict[str, Any]:
     """Without what came later where it is not used, so that a schema is written as it always was."""
-    raw = asdict(field)
-    return {name: value for name, value in raw.items() if value or name not in ("shape", "column", "part", "scale")}
+    later = ("shape", "column", "part", "scale", "columns", "high")
+    return {name: value for name, value in asdict(field).items() if value or name not in later}

@@ -43,6 +43,12 @@ def declared_fields(column: Column, said: FieldSpec | None, where: str) -> tuple
         return _finished([_ordinal(column, said.order, where)], column, said)
     if said.kind == "date":
         return _finished(_parts(column, where), column, said)
+    if said.kind == "image":
+        raise DataError(
+            f"column '{column.name}' holds pictures, which are not read here.",
+            where=where,
+            mend="fit a table or a folder of pictures: pellucid.fit(...), or pellucid fit",
+        )
     if said.kind == "category":
         words = tuple(sorted(set(column.texts[~column.missing].tolist())))
         return _finished([(Field(column.name, "category", categories=words), column.texts)], column, said)

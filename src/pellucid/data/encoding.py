@@ -51,6 +51,8 @@ class Scale:
 def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
     if field.kind == "category":
         return Scale("category", 1, categories=field.categories)
+    if field.kind == "image":  # pixels have a scale of their own
+        return Scale("image", field.width, missing=values.dtype.kind == "f" and bool(np.isnan(values).any()))
     x = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(x)
     if not finite.any():
@@ -135,6 +137,10 @@ class Encoding:
             block = np.zeros((n, scale.columns), dtype=np.float32)
             block[np.arange(n), index] = 1.0
             return torch.from_numpy(block)
+        if scale.kind == "image" and values.dtype == np.uint8:
+            values = values.astype(np.float32) / np.float32(255)
+            if not scale.missing and values.shape == (n, scale.width):
+                return torch.from_numpy(values)
         x = np.asarray(values, dtype=np.float64).reshape(n, -1 if n else scale.width)
         if x.shape[1] != scale.width and n:
             raise SchemaError(

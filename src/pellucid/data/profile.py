@@ -20,11 +20,11 @@ import pandas as pd
 
 from pellucid.core.errors import DataError
 from pellucid.data.cells import Column, column, is_category
+from pellucid.data.pictures import SUFFIXES
 from pellucid.data.reading import Read
 from pellucid.data.tidy import MOSTLY, date_share, tidy
 
 KINDS = ("numeric", "category", "ordinal", "boolean", "date", "text", "image", "series", "id", "constant")
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 SHOWN = 3  # examples
 LOOKED_AT = 2000  # cells by which paths and lists are told
 # Words with an order that nobody disputes, lowest first.
@@ -127,7 +127,7 @@ def _kind(read: Column, counts: Counter[str]) -> tuple[str, tuple[str, ...]]:
     if date_share(list(counts)) >= MOSTLY:
         return "date", ()
     looked = list(counts)[:LOOKED_AT]
-    if sum(PurePath(text).suffix.lower() in PICTURES for text in looked) >= MOSTLY * len(looked):
+    if sum(PurePath(text).suffix.lower() in SUFFIXES for text in looked) >= MOSTLY * len(looked):
         return "image", ()
     if is_category(len(counts), n):
         order = order_of(list(counts))

@@ -24,7 +24,7 @@ from pellucid.core.errors import DataError
 from pellucid.data.quarantine import Quarantine
 from pellucid.data.sources import Chunk, open_source
 from pellucid.data.sources.memory import WHERE, in_memory
-from pellucid.spec.model import SKLEARN_TABLES, ReadSpec
+from pellucid.spec.model import SKLEARN_TABLES, FieldSpec, ReadSpec
 
 LARGE = 5_000_000  # cells from which on a table waits on disk: as Python objects it would take half a gigabyte
 TARGET = "target"  # what the target of scikit-learn's tables is called
@@ -44,6 +44,7 @@ class Read:
 
     def __init__(self, where: str, names: list[str], quarantine: Quarantine, notes: list[str]) -> None:
         self.where, self.names, self.quarantine, self.notes = where, names, quarantine, notes
+        self.said: dict[str, FieldSpec] = {}  # what the source says of its columns
         self.large = False
         self._parts: list[pd.DataFrame | Path] = []
         self._numbers: list[npt.NDArray[np.int64]] = []
@@ -72,6 +73,10 @@ class Read:
                 return file, int(numbers[row])
             row -= len(numbers)
         raise IndexError(row)
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """(file, rows) of each piece, in order."""
+        yield from ((file, len(numbers)) for file, numbers in zip(self._files, self._numbers, strict=True))
 
     def cells(self, row: int) -> dict[str, str]:
         """A row's cells as they stood."""
@@ -136,6 +141,7 @@ def read_source(
         return found
     opened = open_source(source, read, query)
     found = Read(opened.where, [], opened.quarantine, opened.notes)
+    found.said = opened.said
     rows = 0
     for chunk in opened.chunks:
         _unique([str(name) for name in chunk.frame.columns], chunk.file)

@@ -19,6 +19,16 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 from pellucid.data.cells import Column, column
 from pellucid.data.declared import codes, days_of, declared_fields, part_of
+from pellucid.data.images import (
+    Pictures,
+    folder_of,
+    image_field,
+    joined,
+    joined_columns,
+    path_texts,
+    required_pictures,
+    table_pictures,
+)
 from pellucid.data.large import quick_column, table_content_keys
 from pellucid.data.quarantine import KEPT, BadRow, Quarantine
 from pellucid.data.reading import TARGET, Progress, Read, read_source, release
@@ -89,13 +99,21 @@ def read_table(
     read, aside, declared = read or ReadSpec(), aside or {}, declared or {}
     found = source if isinstance(source, Read) else read_source(source, read, query, progress)
     options = {"target": target, "id": id, **aside}
-    listed = {**{option: [name] for option, name in options.items()}, "drop": drop, "fields": list(declared)}
+    declared = {**found.said, **declared}
+    joins = {name: said for name, said in declared.items() if said.kind == "image" and said.image.columns}
+    listed = {**{option: [name] for option, name in options.items()}, "drop": drop}
+    listed["fields"] = [name for name in declared if name not in joins]
     for option, names in listed.items():
         known_columns([name for name in names if name is not None], found.names, option, found.where)
     drop = [*drop, *(name for name, said in declared.items() if said.drop)]
     used = [name for name in found.names if name not in {id, *drop}]
     notes = list(found.notes)
-    keep = np.flatnonzero(_tidied(found, used, read, notes))
+    pictures = {
+        name: table_pictures(found, name, said, progress)
+        for name, said in declared.items()
+        if said.kind == "image" and name in used and name not in joins
+    }
+    keep = np.flatnonzero(_tidied(found, used, read, notes, pictures))
     keys, good = _keys(found, id)[keep], len(keep)
     if target is not None:
         here = ~_column(found, target, read).take(keep).missing
@@ -108,7 +126,20 @@ def read_table(
             keep, keys = keep[here], keys[here]
     kept = {role: _kept(_column(found, name, read).take(keep), role, found.where) for role, name in aside.items()}
     kept_names = [name for name in used if name not in {target, *aside.values()}]
-    inputs, values = _inputs(kept_names, found, keep, read, notes, declared)
+    parts = {name: joined_columns(name, said.image, kept_names, found.where) for name, said in joins.items()}
+    taken = {column for columns in parts.values() for column in columns} | set(pictures)
+    plain = [name for name in kept_names if name not in taken]
+    inputs, values = _inputs(plain, found, keep, read, notes, declared)
+    for name, read_pixels in pictures.items():
+        inputs, values[name] = (*inputs, image_field(name, declared[name])), read_pixels.pixels[keep]
+    for name, columns in parts.items():
+        made = image_field(name, joins[name], columns)
+        pixels = [_column(found, column, read).take(keep) for column in columns]
+        inputs, values[name] = (*inputs, made), joined(made, pixels, found.where)
+    if not inputs:
+        told = "; ".join(notes) or "all are target, id or dropped"
+        mend = "give a table with at least one input that varies"
+        raise DataError(f"no column is left to learn from: {told}.", where=found.where, mend=mend)
     if found.large:
         release()
     targets: dict[str, npt.NDArray[Any]] = {}
@@ -144,12 +175,19 @@ def _kept(column: Column, role: str, where: str) -> npt.NDArray[Any]:
         raise DataError(f"the time '{column.name}' holds {str(error)[-40:]!r}.", where=where, mend=mend) from error
 
 
-def _tidied(found: Read, used: Sequence[str], read: ReadSpec, notes: list[str]) -> npt.NDArray[np.bool_]:
-    """Which rows can be used, shape (n,): those with a cell that cannot be read go to the quarantine."""
+def _tidied(
+    found: Read, used: Sequence[str], read: ReadSpec, notes: list[str], pictures: Mapping[str, Pictures]
+) -> npt.NDArray[np.bool_]:
+    """Which rows can be used, shape (n,): those with a cell or picture that cannot be read go to the quarantine."""
     n = len(found)
     keep = np.ones(n, dtype=bool)
     bad: dict[int, tuple[str, str, str]] = {}
+    for name, read_pixels in pictures.items():
+        for row, (path, reason) in read_pixels.bad.items():
+            bad.setdefault(row, (f"the picture '{path}' cannot be used: {reason}", "picture", name))
     for name in used:
+        if name in pictures:
+            continue
         tidied = tidy(name, found.series(name), read.decimal)
         notes += tidied.notes
         for row, reason in tidied.bad.items():
@@ -192,9 +230,6 @@ def _inputs(
             fields.append(made_field)
             values[made_field.name] = _compact(cells) if found.large else cells
     notes += left
-    if not fields:
-        raise DataError(f"no column is left to learn from: {'; '.join(left) or 'all are target, id or dropped'}.",
-                        where=found.where, mend="give a table with at least one input that varies")  # fmt: skip
     return tuple(fields), values
 
 
@@ -228,7 +263,7 @@ def rows_from_frame(
     """
     read = read or ReadSpec()
     found = read_source(source, read)
-    asked = list(dict.fromkeys(f.column or f.name for f in fields))
+    asked = list(dict.fromkeys(name for f in fields for name in f.sources))
     lacking = [name for name in asked if name not in found.names]
     if lacking:
         near = "; ".join(f"'{name}': {hint}" for name in lacking[:3] if (hint := nearest(name, found.names)))
@@ -248,6 +283,11 @@ def rows_from_frame(
 
 def _as_field(field: Field, found: Read, read: ReadSpec) -> npt.NDArray[Any]:
     """A column read as the kind that it had in training; nothing is left out here, so a bad cell is an error."""
+    if field.columns:
+        return joined(field, [_column(found, name, read) for name in field.columns], found.where)
+    if field.kind == "image":
+        folders = [folder for file, count in found.files() for folder in [folder_of(file)] * count]
+        return required_pictures(field, path_texts(found.series(field.name)), folders, found.where)
     if field.part:
         tidied = tidy(field.column, found.series(field.column), read.decimal)
         return part_of(days_of(column(field.column, tidied.series, found.where), found.where), field.part)

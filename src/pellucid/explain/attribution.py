@@ -102,7 +102,10 @@ def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.
     for index, player in enumerate(players):
         raw: npt.NDArray[Any] = rows.column(player.field)
         wide = raw[:, None] if raw.ndim == 1 else raw
-        if schema[player.field].unit == "one-hot" and wide.shape[1] > 1:
+        if schema[player.field].kind == "image":
+            scale = 255.0 if raw.dtype == np.uint8 else 1.0
+            shown[:, index] = [f"mean pixel {value:.2f}" for value in (wide.mean(1) / scale).tolist()]
+        elif schema[player.field].unit == "one-hot" and wide.shape[1] > 1:
             shown[:, index] = wide.argmax(1).astype(np.float64).tolist()
         elif raw.dtype.kind in "biuf":
             shown[:, index] = wide[:, player.columns].astype(np.float64).mean(1).tolist()

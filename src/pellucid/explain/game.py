@@ -20,6 +20,7 @@ Blocks = dict[str, Tensor]
 
 CHUNK = 2048  # rows a call: beyond this the activations of a 256-wide layer fall out of the second-level cache
 WIDE = 16384  # numbers in float64, as foreign models read them: their calls cost more than cache misses do
+VALUES = 1 << 24  # numbers of a call: mixed pictures, which may have 100,000 columns, are some 64 MB
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -72,7 +73,8 @@ class Game:
         self.n, self.b, self.d = len(self.x), len(self.background), len(players)
         self.k = len(program.tasks[task].outputs)
         self.evaluations = 0
-        self.chunk = WIDE if self.background.dtype == torch.float64 else CHUNK
+        most = WIDE if self.background.dtype == torch.float64 else CHUNK
+        self.chunk = max(1, min(most, VALUES // max(1, self.background.shape[1])))
         self._owner = None if torch.equal(self.owner, torch.arange(self.d)) else self.owner
         bits = _BITS[self.background.element_size()]
         self._x_bits, self._background_bits = self.x.to(self.background.dtype).view(bits), self.background.view(bits)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pellucid.core.random import derive
 from pellucid.nn.conv import ImageEncoder
 from pellucid.nn.field import FieldEncoder
+from pellucid.nn.vision import VisionEncoder
 
 Description = Mapping[str, Any]
 
@@ -58,6 +59,8 @@ def _image(described: Description, columns: int, out: int) -> nn.Module:
 ALL: dict[str, Builder] = {
     "numbers": _numbers,
     "image": _image,
+    "convnet": VisionEncoder,
+    "vit": VisionEncoder,
 }
 
 

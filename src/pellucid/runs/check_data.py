@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError, PellucidError
 from pellucid.core.rows import Rows
 from pellucid.data.encoding import Encoding
+from pellucid.data.images import averaged, compared, single_columns
 from pellucid.data.profile import ColumnProfile, Finding, profile_columns
 from pellucid.data.reading import Read, read_source
 from pellucid.data.tables import Table, known_columns, read_table
@@ -158,7 +159,7 @@ def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Tabl
         return None
     report.rows = len(table.rows)
     report.inputs = {f.name: "ordinal" if f.kind == "numeric" and f.categories else f.kind for f in table.fields}
-    read = {f.column or f.name for f in table.fields}
+    read = {name for f in table.fields for name in f.sources}
     report.columns = [
         replace(c, use="left out") if c.use == "input" and c.name not in read else c for c in report.columns
     ]
@@ -183,11 +184,13 @@ def _rows(table: Table, spec: Spec, report: DataReport) -> None:
     y = rows.targets.get("target")
     if y is not None:
         _target(table, y, report)
-        problems, notes = target_leakage(_plain(rows), y, table.kind, where=where, seed=spec.seed)
+        problems, notes = target_leakage(
+            single_columns(table.fields, rows.fields), y, table.kind, where=where, seed=spec.seed
+        )
         report.problems += problems
         report.notes += notes
         report.checks["target leakage"] = "passed"
-    _in_time(rows, y, where, report)
+    _in_time(table, y, where, report)
     labels = y if y is not None and table.kind == "classify" else None
     try:
         review = divide_review(spec, rows, labels)
@@ -198,8 +201,9 @@ def _rows(table: Table, spec: Spec, report: DataReport) -> None:
     parts = [review, *(Fold(review.train[f.train], review.train[f.test]) for f in folds)]
     _split(spec, rows, labels, parts, report)
     seen: set[str] = set()
+    shown = compared(table.fields, rows.fields)
     for part in parts:
-        found, notes = copies_across(rows.fields, part.train, part.test, where=where, seed=spec.seed)
+        found, notes = copies_across(shown, part.train, part.test, where=where, seed=spec.seed)
         if found and not seen:
             report.problems += found[:1]
         elif not seen:
@@ -209,10 +213,6 @@ def _rows(table: Table, spec: Spec, report: DataReport) -> None:
     if y is not None:
         _shuffled(table, y, parts, spec, report)
     _pipeline(table, parts, report)
-
-
-def _plain(rows: Rows) -> Mapping[str, npt.NDArray[Any]]:
-    return rows.fields
 
 
 def _target(table: Table, y: npt.NDArray[Any], report: DataReport) -> None:
@@ -235,8 +235,9 @@ def _target(table: Table, y: npt.NDArray[Any], report: DataReport) -> None:
         report.notes.append(f"classes are far from balanced: {', '.join(map(repr, rare))} below {RARE_CLASS:.0%}")
 
 
-def _in_time(rows: Rows, y: npt.NDArray[Any] | None, where: str, report: DataReport) -> None:
+def _in_time(table: Table, y: npt.NDArray[Any] | None, where: str, report: DataReport) -> None:
     """Fields that are known after, where rows have an order."""
+    rows = table.rows
     times, groups = rows.extra.get("time"), rows.extra.get("group")
     if times is None:
         return
@@ -247,7 +248,7 @@ def _in_time(rows: Rows, y: npt.NDArray[Any] | None, where: str, report: DataRep
     report.checks["future"] = "passed"
     sorted_rows = rows.take(order)
     report.problems += known_after(
-        sorted_rows.fields,
+        single_columns(table.fields, sorted_rows.fields),
         None if y is None else y[order],
         groups=None if groups is None else groups[order],
         where=where,
@@ -286,7 +287,8 @@ def _shuffled(table: Table, y: npt.NDArray[Any], parts: list[Fold], spec: Spec, 
     held = np.isin(some, part.test)
     encoding = Encoding.fit(table.fields, rows.take(part.train))
     blocks = encoding.encode(rows.take(some))
-    matrix = np.concatenate([blocks[f.name].numpy() for f in table.fields], axis=1).astype(np.float64)
+    columns = [averaged(blocks[f.name], f.shape, 8) if f.kind == "image" else blocks[f.name] for f in table.fields]
+    matrix = np.concatenate([block.numpy() for block in columns], axis=1).astype(np.float64)
     target = y[some].astype(str) if table.kind == "classify" else y[some]
     units = rows.extra["group"][some] if "group" in rows.extra else None
     found, _ = shuffled_target(

@@ -12,10 +12,12 @@ from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
+from pellucid.data.images import averaged
 
 SINGLE = 5_000_000  # numbers of a matrix from which on it is one of single precision
 MANY = 10_000_000  # and from which on training rows are drawn
 PIECE = 20_000  # rows encoded at a time
+SIDE = 16  # pixels: baselines see larger pictures averaged to this
 
 
 def encoded(program: Program, task: Task, rows: Rows, index: Index) -> npt.NDArray[Any]:
@@ -39,19 +41,24 @@ def fewer(train: Index, columns: int, seed: int) -> Index:
 
 
 def told_fewer(rows: Rows, folds: Sequence[tuple[Program, Index]]) -> list[str]:
-    """A note when baselines were fitted on a part of the training rows.
+    """Notes when baselines were fitted on a part of the training rows, or saw pictures smaller than they are.
 
     Args:
         folds: the program of each fold and its training rows.
     """
+    notes = []
+    for field in folds[0][0].schema.inputs if folds else ():
+        if field.kind == "image" and max(field.shape) > SIDE:
+            notes.append(f"baselines saw '{field.name}' averaged to at most {SIDE} x {SIDE} pixels")
     for program, train in folds:
         for task in program.tasks.values():
             if task.kind not in ("classify", "regress"):
                 continue
             kept = len(fewer(train, columns_of(program, task, rows), 0))
             if kept < len(train):
-                return [f"baselines were fitted on {kept:,} of {len(train):,} training rows, drawn at random: memory"]
-    return []
+                few = f"baselines were fitted on {kept:,} of {len(train):,} training rows, drawn at random: memory"
+                return [*notes, few]
+    return notes
 
 
 def columns_of(program: Program, task: Task, rows: Rows) -> int:
@@ -61,4 +68,9 @@ def columns_of(program: Program, task: Task, rows: Rows) -> int:
 
 def _side_by_side(program: Program, task: Task, rows: Rows) -> npt.NDArray[np.float32]:
     blocks = program.encode(rows)
-    return np.concatenate([blocks[name].numpy() for name in task.inputs], axis=1)
+    schema = program.schema
+    seen = [
+        averaged(blocks[name], schema[name].shape, SIDE) if schema[name].kind == "image" else blocks[name]
+        for name in task.inputs
+    ]
+    return np.concatenate([block.numpy() for block in seen], axis=1)

@@ -10,10 +10,12 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError
 from pellucid.core.task import Task
 from pellucid.data.encoding import Encoding
+from pellucid.data.images import averaged
 from pellucid.data.tables import Table
 from pellucid.evidence.baselines import TableContext, answer
 from pellucid.evidence.folds import stratified_folds
 from pellucid.evidence.label_errors import likely_errors
+from pellucid.runs.encoded import SIDE
 
 FOLDS = 5
 MODELS = ("linear", "hist_gradient_boosting")  # unlike one another: their mean is wrong less often than either
@@ -66,7 +68,8 @@ def crossfitted(table: Table, codes: npt.NDArray[np.int64], seed: int) -> npt.ND
     classes = list(table.classes)
     encoding = Encoding.fit(table.fields, table.rows)
     blocks = encoding.encode(table.rows)
-    x = np.concatenate([blocks[field.name].double().numpy() for field in table.fields], axis=1)
+    seen = [averaged(blocks[f.name], f.shape, SIDE) if f.kind == "image" else blocks[f.name] for f in table.fields]
+    x = np.concatenate([block.double().numpy() for block in seen], axis=1)
     names = tuple(field.name for field in table.fields)
     task = Task("labels", "classify", names, tuple(classes), "probability", "log_loss", MODELS, {"classes": classes})
     chance = np.zeros((len(codes), len(classes)))

@@ -38,7 +38,7 @@ def table_extra(task: Task, rows: Rows, table: pd.DataFrame, limits: Floats, *, 
     outputs = table[[c for c in table if str(c).startswith("out:")]].to_numpy(dtype=float)
     losses = table["loss"].to_numpy(dtype=float)
     fields = {name: rows.fields[name] for name in task.inputs if name in rows.fields}
-    found: Json = {"slices": _slices({n: v.reshape(len(v), -1)[:, 0] for n, v in fields.items()}, losses, seed)}
+    found: Json = {"slices": _slices({n: v for n, v in fields.items() if v.ndim == 1}, losses, seed)}
     if task.kind == "regress":
         y = table["y"].to_numpy(dtype=float)
         return found | _regressed(y, outputs[:, 0], limits, seed)

@@ -32,6 +32,7 @@ from pellucid.spec.algorithms import (
     ValueIterationSpec,
 )
 from pellucid.spec.crosscheck import TABULAR, cross_problems
+from pellucid.spec.images import AugmentSpec, ImageSpec, VisionSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Share, Slug, TaskName
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
@@ -112,9 +113,12 @@ class ReadSpec(Section):
 class FieldSpec(Section):
     """What a column is, where that cannot be inferred."""
 
-    kind: Literal["numeric", "category", "ordinal", "boolean", "date"] | None = Field(
-        default=None, description="null: inferred; a date becomes year, month, weekday and days since 1970"
+    kind: Literal["numeric", "category", "ordinal", "boolean", "date", "image"] | None = Field(
+        default=None,
+        description="null: inferred; a date becomes year, month, weekday and days since 1970; an image is read from the"
+        " paths in its cells",
     )
+    image: ImageSpec = ImageSpec()
     unit: str = Field(default="", description="of its values, for reports and explanations")
     description: str = Field(default="", description="one line for a person")
     order: list[str] = Field(default=[], description="an ordinal's words, lowest first: they become 0, 1, 2, ...")
@@ -275,6 +279,8 @@ class NetworkSpec(Section):
     depth: Count = Field(default=2, le=64, description="layers")
     activation: Literal["relu", "tanh", "silu"] = "relu"
     members: Count = Field(default=16, le=1024, description="of an ensemble")
+    images: Literal["convnet", "vit"] = Field(default="convnet", description="what reads the pictures of a table")
+    vision: VisionSpec = VisionSpec()
     pieces: int = Field(default=16, ge=0, le=512, description="intervals that an ensemble cuts every number into")
 
 
@@ -310,6 +316,7 @@ class TrainSpec(Section):
         default="sum", description="how the tasks' gradients are combined on the shared trunk"
     )
     early_stop: EarlyStopSpec = EarlyStopSpec()
+    augment: AugmentSpec = AugmentSpec()
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="networks of this size are fastest on a CPU")
     checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
 
@@ -408,8 +415,13 @@ class Spec(Section):
         """A relative file starts at the folder of the spec's own file; a name stays a name."""
         if source_kind(source) != "file":
             return self._located_database(source)
-        is_file = source.lower().endswith(FILE_SUFFIXES) or "/" in source
+        is_file = source.lower().endswith(FILE_SUFFIXES) or "/" in source or self._is_folder(source)
         return str(self._folder / source) if is_file and self._folder else source
+
+    def _is_folder(self, source: str) -> bool:
+        """A folder of pictures beside the spec's file."""
+        named = isinstance(self.data, TableData) and source not in (*SKLEARN_TABLES, IN_MEMORY)
+        return named and self._folder is not None and (self._folder / source).is_dir()
 
     def _located_database(self, url: str) -> str:
         """A relative file of SQLite starts at the folder, too."""

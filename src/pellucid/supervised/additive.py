@@ -100,6 +100,7 @@ class Additive:
         weight[torch.cat([~pieces | self.chosen[0], torch.tensor([True])])] = best
         self.network.begin_additive(task.name, head, weight[:-1].T, weight[-1])
 
+    @torch.no_grad()
     def _seen(self, blocks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         device = self.network.bias.device
         some = {name: block[:: _stride(len(block))].to(device) for name, block in blocks.items()}

@@ -20,6 +20,7 @@ from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
 from pellucid.nn.plain import PlainView, plain_view
 from pellucid.nn.plain_losses import by_hand
+from pellucid.supervised.augment import Augment
 from pellucid.train.learner import Gradients, Loss, State
 
 CHUNK = 4096  # rows at a time, outside training
@@ -42,6 +43,7 @@ class Supervised:
         balanced: every class of a classification counts as much as any other.
         smoothing: of its targets, see `losses.log_loss`.
         noise: standard deviation of Gaussian noise on the encoded inputs, a ridge-like regulariser (Bishop 1995).
+        augment: what is done to the pictures of a batch.
         seed: of the shuffles. Epoch e is `stream(seed, "shuffle/<task>", e)`: nothing to save but a counter.
     """
 
@@ -59,6 +61,7 @@ class Supervised:
         held: SupervisedBatch | None = None,
         balanced: bool = False,
         smoothing: float = 0.0,
+        augment: Augment | None = None,
     ) -> None:
         if len(target) == 0:
             raise DataError(
@@ -69,6 +72,7 @@ class Supervised:
         self.task, self.target, self.held = task, target, held
         self.blocks = beside(blocks, task.inputs)
         self.batch, self.seed, self.noise = min(batch, len(target)), seed, noise
+        self._augment = None if augment is None or augment.idle else augment
         self._drawn, self._all = 0, False
         self._order: tuple[int, Tensor] | None = None
         self._viewed: tuple[nn.Module, int, PlainView | None] | None = None
@@ -86,6 +90,8 @@ class Supervised:
             self._order = (epoch, torch.from_numpy(order))
         index = self._order[1][step * self.batch : (step + 1) * self.batch]
         blocks = taken(self.blocks, index)
+        if self._augment is not None:
+            blocks = self._augment(blocks, stream(self.seed, f"augment/{self.task.name}", self._drawn))
         if self.noise:
             # The noise is part of the batch: the loss of a batch stays a pure function.
             generator = stream(self.seed, f"noise/{self.task.name}", self._drawn)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.data.quarantine import Quarantine
+from pellucid.spec.model import FieldSpec
 
 CELLS = 500_000  # cells of a chunk, about: a few ten MB as Python text
 
@@ -37,13 +38,14 @@ class Opened:
 
     Args:
         where: what to call it in errors; secrets are masked.
-        names: of the columns; None when they differ from record to record (JSON).
+        said: what the source itself says of its columns: those of a folder of pictures.
     """
 
     where: str
     chunks: Iterator[Chunk]
     quarantine: Quarantine = field(default_factory=Quarantine)
     notes: list[str] = field(default_factory=list)
+    said: dict[str, FieldSpec] = field(default_factory=dict)
 
 
 def rows_of(columns: int) -> int:
