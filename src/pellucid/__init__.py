@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pellucid.handle import fit as fit
     from pellucid.handle import from_sb3 as from_sb3
     from pellucid.handle import load as load
+    from pellucid.handle import tune as tune
     from pellucid.handle import wrap as wrap
     from pellucid.runs.callbacks import Callback as Callback
     from pellucid.runs.callbacks import EvaluateEvery as EvaluateEvery
@@ -58,6 +59,7 @@ _HOME = {
     "fit": "pellucid.handle",
     "from_sb3": "pellucid.handle",
     "load": "pellucid.handle",
+    "tune": "pellucid.handle",
     "diff": "pellucid.handle",
     "LearnedProgram": "pellucid.handle",
     "wrap": "pellucid.handle",

@@ -39,6 +39,7 @@ from pellucid.runs.progress import Reporter, Silent
 from pellucid.runs.reviewing import accept
 from pellucid.runs.revise import ReviseConfig
 from pellucid.runs.revise import revise as revise_version
+from pellucid.runs.searching import fit_chosen, run_search
 from pellucid.runs.shown_actions import shown_payload
 from pellucid.spec.model import GIVEN, Spec
 from pellucid.store.records import Entry, Event
@@ -408,6 +409,33 @@ def fit(
             callbacks=callbacks,
         )
     return LearnedProgram(opened, done.ref) if done.accepted else Revision(opened, done.ref)
+
+
+def tune(
+    spec: str | Path | Spec,
+    *,
+    data: Any = None,
+    name: str | None = None,
+    store: str | Path | Store = STORE,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    because: str = "",
+    progress: bool = False,
+) -> LearnedProgram:
+    """Try the settings that a spec's `search` section names, and fit the best (see docs/reference/search.md).
+
+    Args:
+        resume: go on with an interrupted search.
+        data, name, store, overrides, because, progress: as of `fit`.
+    Returns:
+        The first version, or a candidate (a `Revision`); `evidence["search"]` tells how its settings were chosen.
+    """
+    chosen, source = chosen_spec(spec, data, None, None, name, tuple(overrides))
+    opened = store if isinstance(store, Store) else Store(store)
+    with _reporter(progress) as shown:
+        done = run_search(chosen, opened, source=source, resume=resume, reporter=shown.reporter)
+        kept = fit_chosen(done, opened, source=source, because=because, resume=resume, reporter=shown.reporter)
+    return LearnedProgram(opened, kept.ref) if kept.accepted else Revision(opened, kept.ref)
 
 
 def from_sb3(

@@ -128,7 +128,7 @@ def test_the_table_of_errors_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize(
-    "floor", ["explain", "adapt", "optim", "optim.schedules", "multitask", "feedback", "envs", "rl"]
+    "floor", ["explain", "adapt", "optim", "optim.schedules", "multitask", "feedback", "envs", "rl", "search"]
 )
 def test_every_part_is_mentioned(floor: str) -> None:
     text = reference()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.report import charts
-from pellucid.report.charts import Bin, Column, Estimate, Moved, Series, Shift, Step
+from pellucid.report.charts import Bin, Column, Estimate, Moved, Series, Shift, Step, Tried
 from pellucid.report.markup import Markup
 from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
 
@@ -44,6 +44,9 @@ DRAWINGS: dict[str, Draw] = {
     ),
     "share": lambda s, v, w: charts.share_bar(s, v[0], width=w),
     "shifts": lambda s, v, w: charts.shift_chart(s, [Shift(s, v[0], v[1]), Shift("b", v[2], v[1])], width=w),
+    "trials": lambda s, v, w: charts.trials_chart(
+        s, [Tried(i, x, i != 1, s) for i, x in enumerate(v)], x_label=s, y_label=s, best=True, width=w
+    ),
     "waterfall": lambda s, v, w: charts.waterfall_chart(
         s, [Step(s, v[0], v[1], s), Step("b", v[2])], v[1], v[2], unit=s, width=w
     ),

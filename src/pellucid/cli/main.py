@@ -24,6 +24,7 @@ COMMANDS = {
     "fit": "learn a program from a spec, a table or an environment",
     "import": "keep a policy that Stable-Baselines3 has trained as a version",
     "seeds": "fit a spec once a seed, and judge all fits by one figure with its interval",
+    "search": "try the settings that a spec names, and fit the best",
     "evaluate": "a version's evidence: metrics with intervals beside honest baselines",
     "explain": "what a version's outputs rest on, with error bars",
     "feedback": "tell a version what must not matter, or what it should have done",

@@ -18,6 +18,7 @@ from pellucid.report.parts.evidence import evidence_section
 from pellucid.report.parts.explanations import explanations_section
 from pellucid.report.parts.film import film_section
 from pellucid.report.parts.history import history_section
+from pellucid.report.parts.search import search_section
 from pellucid.report.theme import MONO, PICTURE, SANS, SERIF, variables
 from pellucid.report.words import (
     Json,
@@ -176,6 +177,7 @@ def program_report(sections: Mapping[str, Any]) -> str:
 def _evidence_parts(evidence: Json, curves: Sequence[Json] = (), wealth: Sequence[Json] = ()) -> list[Part]:
     curves, wealth = curves or items(evidence, "curves"), wealth or items(evidence, "wealth")
     parts: list[Part] = [("evidence", "Evidence", evidence_section(evidence))] if evidence else []
+    parts += [("search", "Search", search_section(evidence["search"]))] if evidence.get("search") else []
     parts += [("learning", "Learning", learning_section(curves))] if curves else []
     return parts + ([("wealth", "Out of sample", wealth_section(wealth))] if wealth else [])
 

@@ -131,6 +131,9 @@ def evidence_comment(evidence: Json) -> str:
         told += [f"- {prose(sentence)}" for sentence in table_sentences(task)]
         parts += ["\n".join(told)] if told else []
         parts += _confusion(task)
+    search = evidence.get("search")
+    if search:
+        parts.append(prose(text(search, "sentence")))
     return "\n\n".join(parts) + "\n"
 
 

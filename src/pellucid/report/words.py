@@ -54,6 +54,12 @@ def text(raw: Json, key: str, otherwise: str = "") -> str:
     return str(value) if value not in (None, "") else otherwise
 
 
+def finite_loss(trial: Json) -> float:
+    """A trial's loss for sorting; one without comes last."""
+    loss = trial.get("loss")
+    return float(loss) if finite(loss) else float("inf")
+
+
 def notes_of(raw: Json) -> list[str]:
     """Remarks of whoever computed it; contamination has a sentence of its own."""
     return [str(note) for note in raw.get("notes") or [] if not str(note).startswith("contaminated")]

@@ -61,6 +61,18 @@ def divide_review(spec: Spec, rows: Rows, labels: Array | None) -> Fold:
     )
 
 
+def cut_off(spec: Spec, rows: Rows, labels: Array | None, share: float, seed: int) -> Fold:
+    """A share of training rows (`test`) that is kept from a fit, divided as the spec divides, and the rest."""
+    how = way(spec)
+    if how == "grouped" or (how == "column" and "group" in rows.extra):
+        return grouped_review(rows.extra["group"], share, seed, labels)
+    if how == "walk_forward":
+        gap = spec.evidence.purge + spec.evidence.embargo
+        return moment_review(rows.extra["time"], max(1, round(len(rows) * share)), gap=gap)
+    plain = how == "random" or labels is None
+    return review_split(len(rows), share=share, ordered=False, labels=None if plain else labels, seed=seed)
+
+
 def divide_folds(spec: Spec, rows: Rows, labels: Array | None) -> list[Fold]:
     """The folds within the training rows."""
     how, count = way(spec), max(2, spec.evidence.folds)

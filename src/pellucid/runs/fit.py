@@ -43,6 +43,10 @@ from pellucid.spec.model import ControlTask, Spec
 from pellucid.store.records import Event
 from pellucid.store.store import Store
 
+CHOSEN = (
+    "settings were chosen by rows that are among those judged here, which flatters them a little; the search's own "
+    "comparison is free of that"
+)
 CONTROLS = {"planted market": ("planted", True), "random walk": ("random_walk", False)}
 
 
@@ -66,6 +70,7 @@ def fit(
     reporter: Reporter | None = None,
     log: str | Path | None = None,
     callbacks: Sequence[Any] = (),
+    searched: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Learn a program from a spec and keep it as a version or a candidate.
 
@@ -74,8 +79,14 @@ def fit(
         resume: continue an interrupted fit of the same spec and data; the weights are those of an uninterrupted one.
         log: folder of the training log: progress.csv and TensorBoard's events (see `runs.logbook`).
         callbacks: who looks on (see `runs.callbacks`).
+        searched: how the spec's settings were chosen, for the evidence (see `runs.searching`).
     """
     reporter = reporter or Silent()
+    if spec.search is not None:
+        reporter.note(
+            f"the spec's ranges are not searched: `pellucid search` tries them; '{spec.name}' is fitted as it stands"
+        )
+        spec = spec.replace({"search": None})
     prob = read_problem(spec, source, store, reporter)
     require_same_program(prob, store)
     require_sensitive(prob)
@@ -88,6 +99,8 @@ def fit(
         run = Run(folder, identity, resume=resume, reporter=reporter, log=log, callbacks=callbacks)
         try:
             version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
+            if searched is not None:
+                version.evidence.update(search=dict(searched), notes=[*version.evidence["notes"], CHOSEN])
             run.callbacks.evaluation(version.evidence)
             fitted = keep(prob, version, store, author, because)
         except KeyboardInterrupt:

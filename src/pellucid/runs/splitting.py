@@ -33,7 +33,7 @@ def split(prob: Problem, store: Store) -> Split:
     rows, spec = prob.rows, prob.spec
     assert rows is not None
     ordered = rows.times is not None
-    labels = _labels(prob)
+    labels = labels_of(prob)
     frozen = store.review_keys(spec.name) if spec.name in store.names() else None
     notes: list[str] = []
     if frozen is None:
@@ -110,7 +110,8 @@ def alike(keys: Any, review: Sequence[str]) -> Any:
     return np.asarray([str(key).partition("#")[0] in held for key in keys], dtype=bool)
 
 
-def _labels(prob: Problem) -> Any:
+def labels_of(prob: Problem) -> Any:
+    """The class of every row as text; None where the target is no class."""
     if prob.target_kind != "classify" or prob.rows is None:
         return None
     return np.asarray([str(v) for v in prob.rows.targets["target"]])

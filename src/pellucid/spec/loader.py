@@ -15,6 +15,7 @@ from pellucid.spec.crosscheck import cross_problems
 from pellucid.spec.model import Spec
 from pellucid.spec.problems import Guide, Problem, from_pydantic, show, spec_error
 from pellucid.spec.problems import Path as Keys
+from pellucid.spec.searching import search_problems
 from pellucid.spec.yaml12 import Document
 
 DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather", ".gz", ".zst")
@@ -118,7 +119,23 @@ def _validated(raw: dict[str, Any], place: Callable[[Keys], str]) -> tuple[Spec 
     problems += [
         Problem(place(path), path, got, allowed) for path, got, allowed in cross_problems(raw) if path not in known
     ]
+    problems += _search_problems(raw, guide, place)
     return (None if problems else spec), problems
+
+
+def _search_problems(raw: dict[str, Any], guide: Guide, place: Callable[[Keys], str]) -> list[Problem]:
+    """Ranges that name no setting, or values that the setting may not have."""
+
+    def check(changed: dict[str, Any]) -> list[tuple[Keys, str, str]]:
+        try:
+            Spec.model_validate(changed)
+        except ValidationError as error:
+            found = from_pydantic(error.errors(include_url=False), changed, guide, place)
+            return [(one.path, one.got, one.allowed) for one in found]
+        return []
+
+    found = search_problems(raw, lambda path: guide.keys(path, raw), check)
+    return [Problem(place(path), path, got, allowed, near) for path, got, allowed, near in found]
 
 
 @functools.cache
@@ -183,3 +200,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return copy.copy(value)
+
+
+def whole_numbers(spec: Spec, paths: Sequence[str]) -> list[str]:
+    """Which of these dotted paths are settings that are whole numbers."""
+    guide, raw = Guide(_schema()), spec.to_json()
+    return [path for path in paths if guide.at(tuple(path.split(".")), raw).get("type") == "integer"]
+
+
+def setting(spec: Spec, dotted: str) -> Any:
+    """The value at a dotted path."""
+    value: Any = spec.to_json()
+    for key in dotted.split("."):
+        value = value[key]
+    return value

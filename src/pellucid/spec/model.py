@@ -33,6 +33,7 @@ from pellucid.spec.algorithms import (
 )
 from pellucid.spec.crosscheck import TABULAR, cross_problems
 from pellucid.spec.images import AugmentSpec, ImageSpec, VisionSpec
+from pellucid.spec.searching import SearchSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Share, Slug, TaskName
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
@@ -380,6 +381,7 @@ class Spec(Section):
     evidence: EvidenceSpec = EvidenceSpec()
     review: ReviewSpec = ReviewSpec()
     explain: ExplainSpec = ExplainSpec()
+    search: SearchSpec | None = Field(default=None, description="settings to try: `pellucid search`")
     _folder: Path | None = PrivateAttr(None)  # where relative sources start; no part of the spec's identity
 
     @model_validator(mode="after")
@@ -393,8 +395,11 @@ class Spec(Section):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Every value, defaults included, as JSON types."""
-        return self.model_dump(mode="json")
+        """Every value, defaults included, as JSON types; without a search there is no word of one."""
+        found = self.model_dump(mode="json")
+        if found["search"] is None:
+            del found["search"]
+        return found
 
     def canonical(self) -> str:
         """The same text for the same spec: keys sorted, no spaces."""

@@ -99,7 +99,10 @@ class Guide:
             elif key in node.get("properties", {}):
                 child = node["properties"][key]
             else:
-                child = next(iter(node.get("patternProperties", {}).values()), {})
+                other = node.get("additionalProperties")
+                child = next(
+                    iter(node.get("patternProperties", {}).values()), other if isinstance(other, Mapping) else {}
+                )
             value = child_of(value, key)
             node = self.resolve(child, value)
         return node

@@ -10,6 +10,7 @@ from pellucid.report.charts.reliability import Bin, reliability_chart
 from pellucid.report.charts.residuals import residual_chart
 from pellucid.report.charts.shares import flip_chart, share_bar
 from pellucid.report.charts.shifts import Shift, shift_chart
+from pellucid.report.charts.trials import Tried, trials_chart
 from pellucid.report.charts.waterfall import Step, fold_steps, waterfall_chart
 
 ALL = {
@@ -24,6 +25,7 @@ ALL = {
     "residuals": residual_chart,
     "share": share_bar,
     "shifts": shift_chart,
+    "trials": trials_chart,
     "waterfall": waterfall_chart,
 }
 
@@ -36,6 +38,7 @@ __all__ = [
     "Series",
     "Shift",
     "Step",
+    "Tried",
     "attribution_bars",
     "confusion_chart",
     "flip_chart",
@@ -48,5 +51,6 @@ __all__ = [
     "residual_chart",
     "share_bar",
     "shift_chart",
+    "trials_chart",
     "waterfall_chart",
 ]

@@ -8,5 +8,6 @@ from pellucid.report.terminal.change import diff_view
 from pellucid.report.terminal.evidence import evidence_view
 from pellucid.report.terminal.explanation import explanation_view, explanations_view
 from pellucid.report.terminal.history import log_view
+from pellucid.report.terminal.search import search_view
 
-__all__ = ["diff_view", "evidence_view", "explanation_view", "explanations_view", "log_view"]
+__all__ = ["diff_view", "evidence_view", "explanation_view", "explanations_view", "log_view", "search_view"]

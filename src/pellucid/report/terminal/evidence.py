@@ -10,6 +10,7 @@ from rich.text import Text
 from pellucid.report.markup import clean
 from pellucid.report.numbers import count, measured
 from pellucid.report.terminal.kit import mark, plain, sentences, stack, table, titled
+from pellucid.report.terminal.search import search_view
 from pellucid.report.units import in_units, metric_unit
 from pellucid.report.words import (
     Json,
@@ -44,6 +45,7 @@ def evidence_view(evidence: Json) -> Group:
     sizes = {count(task.get("n")) for task in tasks}
     parts += [_task(task, with_n=len(sizes) > 1) for task in tasks]
     parts.append(_controls(items(evidence, "controls")))
+    parts.append(search_view(evidence["search"]) if evidence.get("search") else None)
     facts = "; ".join(f"{name.lower()}: {value}" for name, value in review_facts(evidence))
     methods = dict.fromkeys(text(task, "method") for task in tasks if text(task, "method"))
     last = [f"intervals: {', '.join(methods)}"] if methods else []
