@@ -7,20 +7,29 @@ Add an explainer: one file with a function like `estimate.Explainer`, one line i
 """
 
 from pellucid.explain.attribution import ALL, attribute
+from pellucid.explain.counterfactual import Answer, Counterfactuals, counterfactuals
 from pellucid.explain.effect import Effect, effect_of_do, held_fixed
 from pellucid.explain.estimate import Estimate, Explainer
 from pellucid.explain.explanation import Explanation, Ranked
 from pellucid.explain.game import Game
+from pellucid.explain.lime import LocalFit, fit_lime
+from pellucid.explain.space import Limits
 
 __all__ = [
     "ALL",
+    "Answer",
+    "Counterfactuals",
     "Effect",
     "Estimate",
     "Explainer",
     "Explanation",
     "Game",
+    "Limits",
+    "LocalFit",
     "Ranked",
     "attribute",
+    "counterfactuals",
     "effect_of_do",
+    "fit_lime",
     "held_fixed",
 ]
