@@ -80,9 +80,10 @@ class Space:
             return
         deviation = float(np.median(np.abs(known - np.median(known))))
         self.scale[j] = 1.0 if unit.field.kind == "boolean" else deviation or float(known.std()) or 1.0
-        named = self.limits.integers
-        whole = bool(unit.field.categories) or (unit.field.name in named if named is not None else False)
-        self.step[j] = 1.0 if whole else _step(known) if named is None or unit.field.kind == "boolean" else 0.0
+        named, step = self.limits.integers, _step(known)
+        if named is not None and not unit.field.categories and unit.field.kind != "boolean":
+            step = 1.0 if unit.field.name in named else step if step < 1.0 else 0.0
+        self.step[j] = step
         low, high = self.limits.ranges.get(unit.field.name, (None, None)) if unit.kind == "number" else (None, None)
         self.low[j] = float(known.min()) if low is None else float(low)
         self.high[j] = float(known.max()) if high is None else float(high)
@@ -99,9 +100,9 @@ class Space:
             names = np.asarray(unit.field.categories, dtype=object)[codes.astype(int)]
             usable: Array = codes[[allowed is None or name in allowed for name in names]][:, None]
             return usable
-            return usable
         if unit.kind == "block":
-            return known[np.linspace(0, len(known) - 1, min(len(known), VALUES)).astype(int)]
+            windows: Array = known[np.linspace(0, len(known) - 1, min(len(known), VALUES)).astype(int)]
+            return windows
         j = int(unit.columns[0])
         quantiles = np.quantile(known[:, 0], np.linspace(0, 1, VALUES), method="nearest")
         ends = [self.low[j], self.high[j]]
