@@ -28,9 +28,10 @@ from pellucid.runs.artefact import Learned, id_column, load_program
 from pellucid.runs.beginning import chosen_spec, named_env, with_object
 from pellucid.runs.calibrating import with_interval
 from pellucid.runs.diffing import diff_versions
-from pellucid.runs.explaining import data_rows
+from pellucid.runs.explaining import data_rows, series_rows
 from pellucid.runs.explaining import explain as explain_rows
 from pellucid.runs.fit import fit as fit_spec
+from pellucid.runs.forecasting import forecast as forecast_series
 from pellucid.runs.importing import import_sb3
 from pellucid.runs.judge import judge_table
 from pellucid.runs.judge_policy import judge_policy
@@ -104,12 +105,12 @@ class LearnedProgram:
             DataError: the program keeps no such intervals.
         """
         program, name = self.program, task or next(iter(self.program.tasks))
-        rows = data
-        if not isinstance(rows, Rows):
+        rows = data if isinstance(data, Rows) else series_rows(self.store, self.ref, data)
+        if rows is None:
             inputs = [program.schema[field] for field in program.task(name).inputs]
-            rows = rows_from_frame(rows, inputs)
+            rows = rows_from_frame(data, inputs)
         outputs = program(program.encode(rows), name).double().numpy()
-        index = data.index if isinstance(data, pd.DataFrame) else pd.Index(rows.keys)
+        index = data.index if isinstance(data, pd.DataFrame) and len(rows) == len(data) else pd.Index(rows.keys)
         frame = pd.DataFrame(outputs, columns=list(program.task(name).outputs), index=index)
         if interval is None:
             return frame
@@ -134,6 +135,10 @@ class LearnedProgram:
         name = task or next(iter(acting or self.program.tasks))
         declared = self.program.task(name)
         return act(self.program, declared, observation, deterministic=deterministic, seed=seed, step=step)
+
+    def forecast(self, source: Any = None) -> pd.DataFrame:
+        """Of series: quantiles of the steps after the last value of each, see `runs.forecasting.forecast`."""
+        return forecast_series(self.store, self.ref, source, self.program)
 
     def rows(self, source: Any = None) -> Rows:
         """All rows of its data, or of a DataFrame or file that replaces them, with their keys and times."""

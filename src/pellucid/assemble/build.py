@@ -31,6 +31,7 @@ from pellucid.nn.network import Network, safe
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import network_inputs
 from pellucid.nn.program import NetworkProgram
+from pellucid.nn.series import SeriesNetwork
 from pellucid.optim import ELEMENTWISE, Flat
 from pellucid.optim import build as build_optimiser
 from pellucid.optim import get_state as get_optimiser_state
@@ -39,9 +40,11 @@ from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
 from pellucid.spec.model import ControlTask, Spec
+from pellucid.spec.series import SeriesData
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
 from pellucid.supervised.learner import Supervised, SupervisedBatch
+from pellucid.supervised.starting import Starting
 from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.learner import Learner, Part
 from pellucid.train.loop import LoopConfig, Trainer
@@ -151,6 +154,10 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
         encoding = Encoding.fit((f for f in fields if f.name in rows.fields), rows)
         if any(f.name == "position" for f in fields):
             encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
+        for t in tasks.values():
+            if t.kind == "horizons":  # what places and stretches the outputs is never clipped
+                raw = {t.options[name]: Scale(RAW, 1) for name in ("level", "scale")}
+                encoding = Encoding({**encoding.scales, **raw})
     normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
     inputs = {t.name: network_inputs(t) for t in tasks.values()}
     widths = {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
@@ -160,6 +167,8 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     network: Network
     if spec.network.kind == "ensemble":
         network = _ensemble(spec, fields, tasks, blocks, widths, inputs, heads, encoders, seed)
+    elif isinstance(spec.data, SeriesData):
+        network = _series(spec, tasks, widths, inputs, heads, encoders, seed)
     else:
         network = Network(
             widths,
@@ -178,7 +187,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
-    return Assembly(program, *_trainer(spec, network, learners, seed), learners)
+    return Assembly(program, *_trainer(spec, network, learners, seed, encoding), learners)
 
 
 def _ensemble(
@@ -210,6 +219,31 @@ def _ensemble(
     )
     network.cut(blocks)
     return network
+
+
+def _series(
+    spec: Spec,
+    tasks: dict[str, Task],
+    widths: dict[str, int],
+    inputs: dict[str, tuple[str, ...]],
+    heads: dict[str, dict[str, int]],
+    encoders: dict[str, dict[str, Any]],
+    seed: int,
+) -> SeriesNetwork:
+    (task,) = tasks.values()
+    group = task.options["group"]
+    read = [task.options["lags"], task.options["mean"]]
+    return SeriesNetwork(
+        widths,
+        inputs,
+        heads,
+        width=spec.network.width,
+        depth=spec.network.depth,
+        activation=spec.network.activation,
+        encoders=encoders,
+        starts={task.name: {"fields": read, "group": group, "entries": widths[group] if group else 1}},
+        seed=seed,
+    )
 
 
 @torch.no_grad()
@@ -310,6 +344,10 @@ def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.
     y = np.asarray(y, dtype=np.float64)
     if task.kind == "forecast":
         y = y / rows.extra["sigma"]
+    elif task.kind == "horizons":
+        level, scale = (rows.fields[task.options[name]] for name in ("level", "scale"))
+        z = ((np.log(y) if task.options["transform"] == "log" else y) - level) / scale
+        return torch.from_numpy(z.astype(np.float32)), np.isfinite(z).any(1)
     elif task.kind == "volatility":
         y = y - 2.0 * np.log(rows.extra["sigma"])
     else:
@@ -317,13 +355,18 @@ def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.
     return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
 
 
-def _parts(spec: Spec, network: Network, learners: Sequence[Learner], optimiser: torch.optim.Optimizer) -> list[Part]:
-    """What takes part beside the learners: the rows held out, and the additive model as which an ensemble begins."""
+def _parts(
+    spec: Spec, network: Network, learners: Sequence[Learner], optimiser: torch.optim.Optimizer, encoding: Encoding
+) -> list[Part]:
+    """What takes part beside the learners: the rows held out, and the simpler model as which a network begins."""
     watched = [learner for learner in learners if isinstance(learner, Supervised)]
     begin: Callable[[], None] | None = None
     first = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if isinstance(network, EnsembleNetwork) and len(learners) == 1 and watched and watched[0].task.kind in KINDS:
         begin = Additive(network, watched[0])
+        begin()
+    elif isinstance(network, SeriesNetwork):
+        begin = Starting(network, watched[0], encoding)
         begin()
     watched = [learner for learner in watched if learner.held is not None]
     if not watched:
@@ -357,7 +400,7 @@ def _parts(spec: Spec, network: Network, learners: Sequence[Learner], optimiser:
 
 
 def _trainer(
-    spec: Spec, network: Network, learners: Sequence[Learner], seed: int
+    spec: Spec, network: Network, learners: Sequence[Learner], seed: int, encoding: Encoding
 ) -> tuple[Trainer, LoopConfig, Schedule]:
     train = spec.train
     parameters = dict(network.named_parameters())
@@ -373,7 +416,7 @@ def _trainer(
         parameters,
         shared=network.shared(),
         combine=COMBINES[train.combine],
-        parts=_parts(spec, network, learners, optimiser),
+        parts=_parts(spec, network, learners, optimiser, encoding),
         flat=flat,
     )
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)

@@ -8,6 +8,7 @@ from typing import Any
 from pellucid.core.errors import SpecError
 from pellucid.core.schema import Field
 from pellucid.data.encoding import RAW, Scale
+from pellucid.nn.causal import ALL as CAUSAL
 from pellucid.spec.model import Spec
 
 Describe = Callable[[Spec, Field, Scale], dict[str, Any]]
@@ -28,9 +29,15 @@ def _image(spec: Spec, field: Field, scale: Scale) -> dict[str, Any]:
     return {**seen, "width": width, "depth": how.depth or 4, "heads": how.heads, "patch": how.patch}
 
 
-# kind of a field -> the description of its encoder; other kinds are read as numbers
+def _series(spec: Spec, field: Field, scale: Scale) -> dict[str, Any]:
+    """Lags, which have named groups, are read step by step where the network is one for series."""
+    return {"kind": spec.network.kind} if spec.network.kind in CAUSAL and field.groups else {}
+
+
+# kind of a field -> the description of its encoder, empty for numbers; other kinds are read as numbers
 ALL: dict[str, Describe] = {
     "image": _image,
+    "series": _series,
 }
 
 
@@ -40,4 +47,5 @@ def describe(spec: Spec, fields: Mapping[str, Field], scales: Mapping[str, Scale
     What an environment observes is left out: `Network` has encoders of its own for it.
     """
     told = {name: field for name, field in fields.items() if field.kind in ALL and scales[name].kind != RAW}
-    return {name: ALL[field.kind](spec, field, scales[name]) for name, field in told.items()}
+    found = {name: ALL[field.kind](spec, field, scales[name]) for name, field in told.items()}
+    return {name: how for name, how in found.items() if how}

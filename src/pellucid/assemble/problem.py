@@ -16,6 +16,7 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 from pellucid.envs.names import TRADING
 from pellucid.spec.model import IN_MEMORY, ControlTask, PricesData, Spec, TableData
+from pellucid.spec.series import SeriesData
 
 if TYPE_CHECKING:
     from pellucid.data.prices import PriceTable
@@ -36,6 +37,7 @@ class Problem:
         data_sha: SHA-256 over keys, fields and targets.
         quarantine: counts of the rows that could not be read; empty when all could.
         quarantined: these rows as JSON Lines.
+        season, frequency: steps of a season, and what a step is, of series.
     """
 
     spec: Spec
@@ -48,6 +50,8 @@ class Problem:
     data_sha: str = ""
     quarantine: dict[str, Any] = field(default_factory=dict)
     quarantined: str = ""
+    season: int = 1
+    frequency: str = ""
 
     @property
     def trades(self) -> bool:
@@ -115,6 +119,8 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
             quarantined=read.quarantine.lines(),
             data_sha=fingerprint(read.rows),
         )
+    if isinstance(data, SeriesData):
+        return _of_series(spec, data, source if source is not None else spec.source or "", progress)
     if source is not None:
         raise SpecError(
             f"'{spec.name}' learns from an environment and reads no rows.",
@@ -122,6 +128,31 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
             mend="leave the data out, or give a spec with a `data` section",
         )
     return Problem(spec, None, (), data_sha=_shown_sha(spec))
+
+
+def _of_series(spec: Spec, data: SeriesData, source: Any, progress: Callable[[float, int], None] | None) -> Problem:
+    from pellucid.data.series import read_series
+    from pellucid.data.windows import schema_fields, windows
+
+    table = read_series(source, data, progress)
+    rows, notes = windows(table, data)
+    if not spec.tasks:
+        spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": "horizons"}})
+    bad = table.quarantine
+    good = sum(one.observed for one in table.series)
+    return Problem(
+        spec,
+        rows,
+        schema_fields(table, data),
+        purge=data.horizon,
+        target_kind="horizons",
+        notes=(*table.notes, *notes),
+        quarantine=bad.to_json(good) if bad is not None and bad.count else {},
+        quarantined=bad.lines() if bad is not None else "",
+        data_sha=fingerprint(rows),
+        season=table.season,
+        frequency=table.frequency,
+    )
 
 
 def _shown_sha(spec: Spec) -> str:

@@ -13,9 +13,11 @@ from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field, Schema
 from pellucid.core.task import Task
+from pellucid.data.windows import FUTURE
 from pellucid.envs.names import PRICE, TRADING
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.spec.model import ControlTask
+from pellucid.spec.series import HorizonsTask, SeriesData
 
 POSITIONS = ("short", "flat", "long")  # actions 0, 1, 2 of the trading environment
 
@@ -51,6 +53,8 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
                 ("mean", "persistence", "garch"),
                 options,
             )
+        elif isinstance(spec, HorizonsTask):
+            tasks[name] = _horizons(name, spec, prob, names)
         elif isinstance(spec, ControlTask):
             tasks[name] = _control(name, spec, prob, names, envs[name])
         elif spec.kind == "classify":
@@ -70,6 +74,29 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
                 name, "regress", names, ("prediction",), "target units", "squared_error", baselines, options
             )
     return tasks
+
+
+def _horizons(name: str, spec: HorizonsTask, prob: Problem, names: tuple[str, ...]) -> Task:
+    data = prob.spec.data
+    assert isinstance(data, SeriesData)
+    options: dict[str, Any] = {
+        "quantiles": list(spec.quantiles),
+        "horizon": data.horizon,
+        "window": data.window,
+        "season": prob.season,
+        "target": FUTURE,
+        "level": f"{data.target}.level",
+        "scale": f"{data.target}.scale",
+        "lags": data.target,
+        "mean": f"{data.target}.mean",
+        "group": data.group,
+        "transform": data.transform,
+        "start": spec.start,
+    }
+    outputs = tuple(f"h{h}_q{100 * q:02g}" for h in range(1, data.horizon + 1) for q in spec.quantiles)
+    baselines = ("persistence", *(("seasonal_naive",) if prob.season > 1 else ()), "autoregression", "ets")
+    metric = {"pinball": "scaled_pinball", "mase": "mase"}[spec.metric]
+    return Task(name, "horizons", names, outputs, f"units of {data.target}", metric, baselines, options)
 
 
 def _control(name: str, spec: ControlTask, prob: Problem, names: tuple[str, ...], env: VectorAdapter) -> Task:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-TaskKind = Literal["classify", "regress", "forecast", "volatility", "control"]
+TaskKind = Literal["classify", "regress", "forecast", "volatility", "horizons", "control"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Task:
     Args:
         name: unique within the program; the heads of the network and the outputs of the schema bear it.
         kind: `classify`, `regress`; `forecast` (quantiles of the next log-return); `volatility` (log-variance
-            of the next `horizon` days); `control` (a policy for an environment).
+            of the next `horizon` days); `horizons` (quantiles of a series' next steps); `control` (a policy for an
+            environment).
         inputs: names of the schema's fields that this task reads.
         outputs: names of the columns that the program returns for this task, in order.
         unit: unit of the outputs, printed wherever they are ("logit", "log return", ...).

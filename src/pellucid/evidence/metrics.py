@@ -22,10 +22,13 @@ __all__ = [
     "expected_calibration_error",
     "is_constant",
     "label_and_unit",
+    "mase",
     "probabilities",
     "quantile_coverage",
     "resolve",
     "row_losses",
+    "scaled_pinball",
+    "with_scale",
 ]
 
 Values = npt.NDArray[Any]
@@ -109,6 +112,48 @@ def quantile_levels(task: Task) -> Floats:
     return np.asarray(task.options["quantiles"], dtype=np.float64)
 
 
+def scaled_pinball(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Pinball loss over the series' scale, mean over the known steps ahead and the quantiles.
+
+    Args:
+        y: what came at each step ahead, NaN where it is not known, and last the scale, see `with_scale`: (n, H + 1).
+        outputs: quantiles of each step, side by side, (n, H Q).
+    """
+    levels = quantile_levels(task)
+    miss = (y[:, :-1, None] - _by_step(outputs, y, levels)) / y[:, -1:, None]
+    return _over_known(np.maximum(levels * miss, (levels - 1) * miss).mean(axis=2))
+
+
+def mase(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Absolute error of the median over the series' scale, mean over the known steps (Hyndman & Koehler 2006).
+
+    The scale is the mean step of one season up to the moment of the forecast: below 1, it is better than a seasonal
+    naive forecast of one step was in the past.
+
+    Args:
+        y, outputs: as of `scaled_pinball`.
+    """
+    levels = quantile_levels(task)
+    median = _by_step(outputs, y, levels)[:, :, int(np.argmin(np.abs(levels - 0.5)))]
+    return _over_known(np.abs(y[:, :-1] - median) / y[:, -1:])
+
+
+def with_scale(values: Values, scale: Values) -> Floats:
+    """Values at the steps ahead (n, H) and by what their errors are divided (n,), as series are judged: (n, H + 1)."""
+    return np.column_stack([values, scale]).astype(np.float64)
+
+
+def _by_step(outputs: Floats, y: Values, levels: Floats) -> Floats:
+    return outputs.reshape(len(y), y.shape[1] - 1, len(levels))
+
+
+def _over_known(losses: Floats) -> Floats:
+    """Mean over the steps that are known; NaN where none is."""
+    count = np.isfinite(losses).sum(axis=1)
+    total = np.nansum(losses, axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def qlike(y: Values, outputs: Floats, task: Task) -> Floats:
     """QLIKE of a log-variance forecast h: v / exp(h) - log(v) + h - 1, with v = exp(y) (Patton 2011).
 
@@ -160,6 +205,8 @@ ALL: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("pinball", "pinball loss", "log return", pinball),
+        Metric("scaled_pinball", "scaled pinball loss", "mean steps of a season", scaled_pinball),
+        Metric("mase", "mean absolute scaled error", "mean steps of a season", mase),
         Metric("qlike", "QLIKE", "", qlike),
         Metric("squared_log_variance", "squared error of the log-variance", "", squared_error),
         Metric("squared_error", "squared error", "unit of y, squared", squared_error),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from pellucid.core.random import derive
+from pellucid.nn.causal import ALL as CAUSAL
 from pellucid.nn.conv import ImageEncoder
 from pellucid.nn.field import FieldEncoder
 from pellucid.nn.vision import VisionEncoder
@@ -56,7 +57,13 @@ def _image(described: Description, columns: int, out: int) -> nn.Module:
     return ImageEncoder(described["shape"], out)
 
 
+def _series(described: Description, columns: int, out: int) -> nn.Module:
+    return CAUSAL[described["kind"]](columns, out)
+
+
 ALL: dict[str, Builder] = {
+    "tcn": _series,
+    "transformer": _series,
     "numbers": _numbers,
     "image": _image,
     "convnet": VisionEncoder,

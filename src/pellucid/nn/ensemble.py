@@ -25,6 +25,7 @@ from pellucid.core.random import derive
 from pellucid.nn.encoders import begun, build, described
 from pellucid.nn.field import FieldEncoder
 from pellucid.nn.network import Network, safe
+from pellucid.nn.series import SeriesNetwork
 
 NEVER = 1e9  # where a piece begins that no value reaches
 
@@ -263,4 +264,5 @@ class EnsembleNetwork(Network):
 def network_from(architecture: Mapping[str, Any]) -> Network:
     """A network of an `architecture` as it stands in an artefact."""
     arguments = dict(architecture)
-    return EnsembleNetwork(**arguments) if arguments.pop("kind", "mlp") == "ensemble" else Network(**arguments)
+    kinds: dict[str, type[Network]] = {"mlp": Network, "ensemble": EnsembleNetwork, "series": SeriesNetwork}
+    return kinds[arguments.pop("kind", "mlp")](**arguments)

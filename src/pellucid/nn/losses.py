@@ -23,6 +23,18 @@ def qlike(z: Tensor, target: Tensor) -> Tensor:
     return torch.exp(gap) - gap - 1.0
 
 
+def horizons(z: Tensor, target: Tensor, quantiles: Tensor) -> Tensor:
+    """Mean pinball loss over the steps ahead and quantiles; steps that are not known (NaN) do not count.
+
+    Args:
+        z: (n, H Q). target: (n, H). quantiles: (Q,).
+    """
+    known = torch.isfinite(target)
+    error = torch.where(known, target, 0.0)[:, :, None] - z.reshape(*target.shape, len(quantiles))
+    each = torch.maximum(quantiles * error, (quantiles - 1.0) * error).mean(2)
+    return (each * known).sum(1) / known.sum(1).clamp_min(1)
+
+
 def squared(z: Tensor, target: Tensor) -> Tensor:
     """Squared error of z (n, 1)."""
     return (z[:, 0] - target).square()
@@ -45,4 +57,7 @@ def loss_of(task: Task) -> Callable[[Tensor, Tensor], Tensor]:
     if task.kind == "forecast":
         quantiles = torch.tensor(task.options["quantiles"], dtype=torch.float32)
         return lambda z, target: pinball(z, target, quantiles.to(z.device))
+    if task.kind == "horizons":
+        levels = torch.tensor(task.options["quantiles"], dtype=torch.float32)
+        return lambda z, target: horizons(z, target, levels.to(z.device, z.dtype))
     return {"volatility": qlike, "regress": squared, "classify": log_loss}[task.kind]

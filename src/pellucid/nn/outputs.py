@@ -17,6 +17,7 @@ from torch.nn.functional import softplus
 
 from pellucid.core.task import Task
 from pellucid.data.encoding import Encoding
+from pellucid.nn.horizons import Horizons
 
 Blocks = Mapping[str, Tensor]
 
@@ -151,8 +152,12 @@ def within(held: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
 
 def network_inputs(task: Task) -> tuple[str, ...]:
     """The fields of a task that its network reads."""
-    banded = task.kind == "control" and holds_in_band(task)
-    return tuple(name for name in task.inputs if not (banded and name == "position"))
+    unread: tuple[str, ...] = ()
+    if task.kind == "control" and holds_in_band(task):
+        unread = ("position",)
+    elif task.kind == "horizons":  # these place and stretch its outputs
+        unread = (task.options["level"], task.options["scale"])
+    return tuple(name for name in task.inputs if name not in unread)
 
 
 class Control:
@@ -204,6 +209,7 @@ ALL: dict[str, Outputs] = {
     "regress": Regress(),
     "forecast": Forecast(),
     "volatility": Volatility(),
+    "horizons": Horizons(),
     "control": Control(),
 }
 

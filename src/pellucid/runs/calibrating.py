@@ -25,7 +25,9 @@ from pellucid.evidence.metrics import class_codes, probabilities
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.judge import FoldResult
 from pellucid.runs.outputs import answers
+from pellucid.runs.widening import widened
 from pellucid.spec.model import ClassifyTask
+from pellucid.spec.series import SeriesData
 
 MOST = 50_000  # rows of a fold: more would not move one number
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -45,6 +47,9 @@ def calibrated(prob: Problem, results: Sequence[FoldResult]) -> tuple[list[FoldR
     """The folds, each with what the others found, and what the final program is to be given, by task."""
     found: Options = {}
     each: list[Options] = [{} for _ in results]
+    if prob.rows is not None and isinstance(prob.spec.data, SeriesData):
+        each, found = widened(prob, results)
+        return [replace(r, program=with_options(r.program, o)) for r, o in zip(results, each, strict=True)], found
     if prob.rows is None or prob.rows.times is not None or len(results) < 2:
         return list(results), found
     for name, task in results[0].program.tasks.items():

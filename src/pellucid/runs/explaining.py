@@ -17,6 +17,7 @@ from pellucid.runs.artefact import Learned, load_program, load_rows, load_spec
 from pellucid.runs.policies import on_rows, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.spec.model import Spec, TableData
+from pellucid.spec.series import SeriesData
 from pellucid.store.store import Store
 
 
@@ -51,6 +52,9 @@ def explain(
     blobs: dict[str, str] = entry.manifest["blobs"]
     for name in tasks:
         program.task(name)  # a misspelt task is told before anything is computed
+    if isinstance(rows, pd.DataFrame):
+        made = series_rows(store, ref, rows)
+        rows = rows if made is None else made
     own = _own(program, spec, source) if rows is None else None
     reviewed = frozenset(store.review_keys(entry.name) or ())
     found = {}
@@ -119,16 +123,24 @@ def data_rows(store: Store, ref: str, source: Any = None) -> Rows:
     return rows
 
 
+def series_rows(store: Store, ref: str, table: Any) -> Rows | None:
+    """The rows of a table of series, one for every moment at which one could forecast; None for other programs."""
+    spec = load_spec(store, store.resolve(ref))
+    return problem(spec, table).rows if isinstance(spec.data, SeriesData) else None
+
+
 def pick(rows: Rows, at: Sequence[str]) -> Rows:
     """The rows named by key, by date or by number."""
     keys = {str(key): i for i, key in enumerate(rows.keys)}
-    days = {} if rows.times is None else {str(day): i for i, day in enumerate(rows.times)}
-    chosen = []
+    days: dict[str, list[int]] = {}
+    for i, day in enumerate(() if rows.times is None else rows.times):
+        days.setdefault(str(day), []).append(i)  # of several series, all rows of that moment
+    chosen: list[int] = []
     for wanted in at:
         if wanted in keys:
             chosen.append(keys[wanted])
         elif wanted in days:
-            chosen.append(days[wanted])
+            chosen += days[wanted]
         elif wanted.isdecimal() and int(wanted) < len(rows) and not days:  # 2018 among dates is no row number
             chosen.append(int(wanted))
         else:
@@ -136,7 +148,7 @@ def pick(rows: Rows, at: Sequence[str]) -> Rows:
     return rows.take(np.asarray(chosen))
 
 
-def _unknown(wanted: str, rows: Rows, keys: dict[str, int], days: dict[str, int]) -> DataError:
+def _unknown(wanted: str, rows: Rows, keys: dict[str, int], days: dict[str, list[int]]) -> DataError:
     if days and rows.times is not None:
         try:
             asked = np.datetime64(wanted, "D")

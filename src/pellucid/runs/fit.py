@@ -31,6 +31,7 @@ from pellucid.runs.fair import require_sensitive
 from pellucid.runs.judge import FoldResult, judge_folds
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.keeping import backgrounds, describe_rows, keep_version
+from pellucid.runs.moments import touched_moments
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import on_rows
 from pellucid.runs.progress import Reporter, Silent, one_thread
@@ -39,7 +40,8 @@ from pellucid.runs.said import about
 from pellucid.runs.sanity import KINDS, check_end, check_start, sentences
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
-from pellucid.spec.model import ControlTask, Spec
+from pellucid.spec.model import ControlTask, PricesData, Spec
+from pellucid.spec.series import SeriesData
 from pellucid.store.records import Event
 from pellucid.store.store import Store
 
@@ -171,10 +173,14 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     for line in sentences(checks):
         run.reporter.note(line)
     program = with_options(program, options)
-    controls = _controls(prob, run) if spec.evidence.controls and rows.times is not None else []
+    controls = _controls(prob, run) if spec.evidence.controls and isinstance(spec.data, PricesData) else []
     review = rows.take(parts.review)
     outputs = {name: outputs_table(program, task, _met(task, review)) for name, task in program.tasks.items()}
-    near = touched(parts.train, prob.purge, len(rows)) if rows.times is not None else parts.train
+    near = parts.train
+    if isinstance(spec.data, SeriesData):
+        near = touched_moments(prob, parts.train)
+    elif rows.times is not None:
+        near = touched(parts.train, prob.purge, len(rows))
     evidence = {
         "program": spec.name,
         "tasks": entries,

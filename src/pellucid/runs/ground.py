@@ -17,6 +17,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.optim import build as build_optimiser
 from pellucid.optim.schedules import Schedule
 from pellucid.runs.artefact import FORMAT, load_rows, provenance
+from pellucid.runs.judge import block_rows
 from pellucid.runs.keeping import describe_rows, keep_version
 from pellucid.runs.outputs import outputs_table
 from pellucid.runs.policies import trades, visited
@@ -96,7 +97,7 @@ def find_ground(store: Store, entry: Entry, spec: Spec, base: NetworkProgram, so
     def states(rows: Rows) -> dict[str, Rows]:
         return {n: visited(base, t, rows) if trades(t) else rows for n, t in base.tasks.items()}
 
-    block = spec.evidence.block if prob.rows.times is not None else 1
+    block = block_rows(prob)
     return Ground(prob, states(train), states(review), background, float(block))
 
 

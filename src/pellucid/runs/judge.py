@@ -17,7 +17,7 @@ from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
 from pellucid.data.declared import unseen
 from pellucid.data.reading import release
-from pellucid.evidence.baselines import Answer, PriceContext, TableContext, answer, offered, spoken
+from pellucid.evidence.baselines import Answer, PriceContext, SeriesContext, TableContext, answer, offered, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold, stratified_folds
@@ -27,10 +27,13 @@ from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.dividing import way
 from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.fair import fairness_extra
+from pellucid.runs.horizons import horizons_extra
 from pellucid.runs.judge_policy import judge_episodes
+from pellucid.runs.moments import block_of
 from pellucid.runs.outputs import MANY, outputs_table
 from pellucid.runs.policies import forecasts, on_rows, trades
 from pellucid.runs.table_evidence import LEVEL, MOST, table_extra
+from pellucid.spec.series import SeriesData
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
@@ -83,6 +86,10 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
             decided = np.concatenate([t["position"].to_numpy() for t in got.tables])
             extra = trading_summary(-losses, decided, block=evidence.block, seed=prob.spec.seed, trials=trials)
             wealth.append(_wealth(declared, got, answers))
+        elif declared.kind == "horizons":
+            judged = prob.rows.take(np.concatenate([fold.rows for fold in got.folds]))
+            whole = np.concatenate(got.outputs)
+            extra = horizons_extra(declared, judged, whole, answers, block=block_of(prob), seed=prob.spec.seed)
         elif prob.rows.times is None and declared.kind in ("classify", "regress"):
             extra = _of_table(prob, results, declared, got, parts)
         entries.append(
@@ -90,7 +97,7 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
                 declared,
                 losses,
                 answers,
-                block=evidence.block if prob.rows.times is not None or way(prob.spec) == "walk_forward" else 1,
+                block=block_rows(prob),
                 margin=evidence.margin,
                 seed=prob.spec.seed,
                 constant=is_constant(np.concatenate(got.outputs), parts),
@@ -99,6 +106,14 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
             )
         )
     return entries, wealth
+
+
+def block_rows(prob: Problem) -> int:
+    """Mean length of the bootstrap's blocks, rows; 1 for rows without an order in time."""
+    if isinstance(prob.spec.data, SeriesData):
+        return block_of(prob)
+    timed = prob.rows is not None and prob.rows.times is not None
+    return prob.spec.evidence.block if timed or way(prob.spec) == "walk_forward" else 1
 
 
 def _of_table(
@@ -144,7 +159,7 @@ def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> N
     got.folds.append(FoldRows(_span(prob.rows, result.fold.train), _span(prob.rows, test), test))
 
 
-def _answer(task: Task, name: str, context: PriceContext | TableContext) -> Answer:
+def _answer(task: Task, name: str, context: PriceContext | TableContext | SeriesContext) -> Answer:
     """A baseline's answer; of a policy that forecasts, the medians of the forecasting baselines, in percent."""
     if not forecasts(task):
         return answer(task, name, context)
@@ -152,9 +167,11 @@ def _answer(task: Task, name: str, context: PriceContext | TableContext) -> Answ
     return found if found.losses is None else replace(found, losses=1e4 * found.losses)
 
 
-def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> PriceContext | TableContext:
+def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> PriceContext | TableContext | SeriesContext:
     rows, train = prob.rows, result.fold.train
     assert rows is not None
+    if task.kind == "horizons":
+        return SeriesContext.from_rows(rows, train, test, task)
     if rows.times is not None:
         horizon = int(task.options.get("horizon", 5))
         cost = float(task.options.get("cost_bps", 0.0)) * 1e-4

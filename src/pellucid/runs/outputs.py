@@ -15,7 +15,7 @@ import pandas as pd
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
-from pellucid.evidence.metrics import probabilities, row_losses
+from pellucid.evidence.metrics import probabilities, row_losses, with_scale
 from pellucid.nn.outputs import choices, likeliest
 from pellucid.runs.policies import POSITION, action_dimension, forecasts, greedy, replay_policy, rollout, trades
 
@@ -39,6 +39,8 @@ def outputs_table(program: Program, task: Task, rows: Rows | None, *, episodes: 
         return _traded(program, task, rows)
     if forecasts(task):
         return _forecast(program, task, rows)
+    if task.kind == "horizons":
+        return _ahead(program, task, rows)
     y = rows.targets.get(str(task.options.get("target", task.name)))
     outputs = answers(program, task, rows)
     known = _known(y, len(rows))
@@ -111,6 +113,18 @@ def _forecast(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
     action = np.clip(outputs[:, 0], *task.options["low"], *task.options["high"])
     loss = (100.0 * y - action) ** 2
     return _table(rows, y, loss, np.where(action > 0, "up", "down"), task, outputs)
+
+
+def _ahead(program: Program, task: Task, rows: Rows) -> pd.DataFrame:
+    """Steps ahead of series: `y` is the first of them, the decision whether the last one will lie higher than now."""
+    outputs, y = answers(program, task, rows), rows.targets.get(str(task.options["target"]))
+    loss = np.full(len(rows), np.nan)
+    if y is not None:
+        loss = row_losses(task, with_scale(y, rows.extra["error_scale"]), outputs)
+    levels = list(task.options["quantiles"])
+    last = outputs[:, levels.index(0.5) - len(levels)]
+    decision = np.where(last > rows.extra["value"], "up", "down")
+    return _table(rows, None if y is None else y[:, 0], loss, decision, task, outputs)
 
 
 def _episodes(program: Program, task: Task, episodes: int) -> pd.DataFrame:

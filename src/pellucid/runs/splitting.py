@@ -13,6 +13,8 @@ from pellucid.core.errors import DataError
 from pellucid.core.rows import Index, Rows
 from pellucid.evidence.folds import Fold, review_split, touched, walk_forward
 from pellucid.runs.dividing import after, divide_folds, divide_review
+from pellucid.runs.moments import split_series
+from pellucid.spec.series import SeriesData
 from pellucid.store.store import Store
 
 DISCRETE = 3  # equal rows before a typical review row, from which on equal rows are different cases
@@ -35,6 +37,8 @@ def split(prob: Problem, store: Store) -> Split:
     ordered = rows.times is not None
     labels = labels_of(prob)
     frozen = store.review_keys(spec.name) if spec.name in store.names() else None
+    if isinstance(spec.data, SeriesData):
+        return Split(*split_series(prob, frozen))
     notes: list[str] = []
     if frozen is None:
         if ordered:

@@ -11,7 +11,8 @@ from typing import Any
 Found = tuple[tuple[str, ...], str, str]  # path, got, allowed
 
 TABULAR = ("value_iteration", "policy_iteration", "q_learning", "sarsa")
-NEEDS = {"forecast": "prices", "volatility": "prices", "classify": "table", "regress": "table"}
+NEEDS = {"forecast": "prices", "volatility": "prices", "classify": "table", "regress": "table", "horizons": "series"}
+DATA = ("prices", "table", "series")
 
 
 def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
@@ -20,6 +21,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found = list(_sources(raw, data, tasks))
     found += _days(data)
     found += _table(data, tasks)
+    found += _series(raw, data, tasks)
     found += _split(data, _mapping(raw.get("evidence")))
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
@@ -42,7 +44,7 @@ def _sources(raw: Mapping[str, Any], data: Mapping[str, Any], tasks: Mapping[str
     for name, task in tasks.items():
         task_kind = _mapping(task).get("kind")
         need = NEEDS.get(task_kind) if isinstance(task_kind, str) else None
-        if need and (absent or (kind in ("prices", "table") and kind != need)):
+        if need and (absent or (kind in DATA and kind != need)):
             got = f"kind {task_kind} with {'no data' if absent else f'data of kind {kind}'}"
             yield ("tasks", str(name), "kind"), got, f"data.kind: {need} beside it"
 
@@ -81,6 +83,30 @@ def _table(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]
             "a second task for data.target",
             f"one classify or regress task (here '{supervised[0]}')",
         )
+
+
+def _series(raw: Mapping[str, Any], data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
+    kind = _mapping(raw.get("network")).get("kind")
+    if data.get("kind") != "series":
+        if kind in ("tcn", "transformer"):
+            yield ("network", "kind"), str(kind), "mlp, ensemble (tcn and transformer read data.kind: series)"
+        return
+    if kind == "ensemble":
+        yield ("network", "kind"), "ensemble", "tcn, transformer or mlp for series"
+    taken: dict[str, str] = {}
+    roles = [(role, data.get(role)) for role in ("target", "time", "group")]
+    roles += [(role, name) for role in ("known", "past") for name in _listed(data.get(role))]
+    for role, column in roles:
+        if isinstance(column, str) and column in taken:
+            yield ("data", role), f"'{column}', the {taken[column]} too", "a column of its own"
+        elif isinstance(column, str):
+            taken[column] = role
+    for name in list(tasks)[1:]:
+        yield ("tasks", str(name)), "a second task", f"one task for a series (here '{next(iter(tasks))}')"
+
+
+def _listed(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 SPLITS = {"grouped": "group", "column": "split_column", "walk_forward": "time"}

@@ -34,7 +34,9 @@ from pellucid.spec.algorithms import (
 from pellucid.spec.crosscheck import TABULAR, cross_problems
 from pellucid.spec.images import AugmentSpec, ImageSpec, VisionSpec
 from pellucid.spec.searching import SearchSpec
+from pellucid.spec.reading import ReadSpec as ReadSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Share, Slug, TaskName
+from pellucid.spec.series import HorizonsTask, SeriesData
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 IN_MEMORY = "dataframe"  # the source of a table that was given as an object
@@ -91,24 +93,6 @@ def relocated(source: str, folder: Path) -> str:
     if (found := SQLITE.fullmatch(source)) is not None:
         return found[1] + os.path.relpath(Path(found[2]).resolve(), folder)
     return os.path.relpath(Path(source).resolve(), folder) if source_kind(source) == "file" else source
-
-
-class ReadSpec(Section):
-    """How files and answers of servers are read; what is left out is found out."""
-
-    encoding: str | None = Field(default=None, description="of text; by default a byte order mark, UTF-8 or cp1252")
-    separator: str | None = Field(default=None, min_length=1, max_length=1, description="of the cells of a CSV file")
-    decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark of numbers in text")
-    records: str | None = Field(
-        default=None, min_length=1, description="the key of a JSON value under which its rows lie, as in data.items"
-    )
-    page: str | None = Field(default=None, min_length=1, description="the parameter of a URL that counts pages, from 1")
-    timeout: Positive = Field(default=30.0, description="seconds that a server may be silent; ten times as many in all")
-    retries: int = Field(default=4, ge=0, le=20, description="further tries of a request, after 0.5, 1, 2, ... seconds")
-    most_mb: Count = Field(default=256, description="megabytes that a server may send in all")
-    bad_rows: Share = Field(
-        default=0.1, description="share of rows that may be set aside as unreadable; above it, an error"
-    )
 
 
 class FieldSpec(Section):
@@ -273,8 +257,10 @@ class ControlTask(Section):
 class NetworkSpec(Section):
     """The shared trunk."""
 
-    kind: Literal["mlp", "ensemble"] = Field(
-        default="mlp", description="ensemble: members that share nearly all weights, for tables (TabM)"
+    kind: Literal["mlp", "ensemble", "tcn", "transformer"] = Field(
+        default="mlp",
+        description="ensemble: members that share nearly all weights, for tables (TabM); tcn, transformer: causal "
+        "convolutions or attention over the steps of a series (data.kind: series)",
     )
     width: Count = Field(default=256, le=16384, description="units per layer")
     depth: Count = Field(default=2, le=64, description="layers")
@@ -357,9 +343,9 @@ class ExplainSpec(Section):
     )
 
 
-AnyData = Annotated[PricesData | TableData, Field(discriminator="kind")]
+AnyData = Annotated[PricesData | TableData | SeriesData, Field(discriminator="kind")]
 AnyTask = Annotated[
-    ClassifyTask | RegressTask | ForecastTask | VolatilityTask | ControlTask, Field(discriminator="kind")
+    ClassifyTask | RegressTask | ForecastTask | VolatilityTask | HorizonsTask | ControlTask, Field(discriminator="kind")
 ]
 
 

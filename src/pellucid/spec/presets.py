@@ -37,6 +37,18 @@ PICTURES: dict[str, Any] = {
     },
 }
 
+# Chosen on simulated series (bench/series.py --tune).
+SERIES: dict[str, Any] = {
+    "network": {"kind": "tcn", "width": 32, "depth": 1},
+    "train": {
+        "updates": 600,
+        "batch": 128,
+        "lr": 1e-3,
+        "schedule": "cosine",
+        "early_stop": {"held_out": 0.2, "patience": 8},
+    },
+}
+
 # For environments that nobody tuned; their pages in docs/reference say on which seeds they were chosen.
 BY_ALGORITHM: dict[str, Settings] = {
     "ppo": Settings(
@@ -81,10 +93,11 @@ def slug(text: str) -> str:
 
 
 def table_spec(source: str, target: str, *, name: str | None = None, overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of `pellucid fit --data my.csv --target y`, or of a folder of pictures."""
+    """The spec of `pellucid fit --data my.csv --target y`, of a folder of pictures, or of series."""
+    settings = PICTURES if Path(source).is_dir() else SERIES if "data.kind=series" in overrides else TABLE
     stem = source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].split(".", 1)[0]
     data = {"kind": "table", "source": source, "target": target}
-    raw = {"name": name or slug(stem), "data": data, **(PICTURES if Path(source).is_dir() else TABLE)}
+    raw = {"name": name or slug(stem), "data": data, **settings}
     return spec_from(raw, where="--data/--target", overrides=overrides)
 
 

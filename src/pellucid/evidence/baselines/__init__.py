@@ -12,13 +12,14 @@ import numpy as np
 
 from pellucid.core.errors import DataError, MissingExtra, nearest
 from pellucid.core.task import Task
-from pellucid.evidence.baselines import control, forecast, tables, trade, volatility
+from pellucid.evidence.baselines import control, forecast, series, tables, trade, volatility
 from pellucid.evidence.baselines.context import (
     Answer,
     Baseline,
     Context,
     PriceContext,
     RolloutContext,
+    SeriesContext,
     TableContext,
 )
 from pellucid.evidence.finance import replay
@@ -32,6 +33,7 @@ __all__ = [
     "Context",
     "PriceContext",
     "RolloutContext",
+    "SeriesContext",
     "TableContext",
     "about",
     "answer",
@@ -43,13 +45,21 @@ __all__ = [
 ALL: dict[str, dict[str, Baseline]] = {
     "forecast": forecast.ALL,
     "volatility": volatility.ALL,
+    "horizons": series.ALL,
     "control": trade.ALL | control.ALL,
     "classify": tables.CLASSIFY,
     "regress": tables.REGRESS,
 }
 
 
-SPOKEN = {"lightgbm": "LightGBM", "ar1": "AR(1)", "garch": "GARCH(1,1)", "hist_gradient_boosting": "gradient boosting"}
+SPOKEN = {
+    "ar1": "AR(1)",
+    "autoregression": "AR(p)",
+    "ets": "ETS",
+    "garch": "GARCH(1,1)",
+    "hist_gradient_boosting": "gradient boosting",
+    "lightgbm": "LightGBM",
+}
 
 
 def offered(task: Task) -> tuple[str, ...]:
@@ -104,7 +114,7 @@ def answer(task: Task, name: str, context: Context) -> Answer:
 def _losses(task: Task, outputs: Floats, context: Context) -> Floats:
     if isinstance(context, RolloutContext):
         return -outputs[:, 0]
-    if isinstance(context, TableContext):
+    if isinstance(context, TableContext | SeriesContext):
         return row_losses(task, context.y_test, outputs)
     if task.kind == "control":
         if (np.diff(context.test) != 1).any():

@@ -21,10 +21,12 @@ __all__ = [
     "Answer",
     "Baseline",
     "Context",
+    "OneSeries",
     "PriceContext",
     "Role",
     "Rollout",
     "RolloutContext",
+    "SeriesContext",
     "TableContext",
 ]
 
@@ -206,7 +208,66 @@ def _several(sizes: tuple[int, ...]) -> Callable[[np.random.Generator, int], npt
     return lambda generator, count: generator.integers(0, sizes, size=(count, len(sizes)))
 
 
-Context = PriceContext | TableContext | RolloutContext
+@dataclass(frozen=True)
+class OneSeries:
+    """One of several series.
+
+    Args:
+        values: in the space in which it is modelled (logarithms, when so declared), shape (T,).
+        scale: by which errors in that space are divided, at each step, shape (T,); NaN before the first row.
+        train, test: steps at which one forecasts, positions in `values`, ascending.
+        rows: which of the test rows are this series', shape (len(test),).
+    """
+
+    values: Floats
+    scale: Floats
+    train: Index
+    test: Index
+    rows: Index
+
+
+@dataclass(frozen=True)
+class SeriesContext:
+    """Series with the moments that are trained on and those that are judged.
+
+    A forecast at step t may use the values up to and including t; what is fitted, those up to the last training row's
+    last step ahead.
+
+    Args:
+        y_test: what came after each test row, and its scale (see `metrics.with_scale`), shape (n, H + 1).
+        log: values are logarithms.
+    """
+
+    series: tuple[OneSeries, ...]
+    y_test: Floats
+    horizon: int
+    season: int
+    log: bool = False
+
+    @classmethod
+    def from_rows(cls, rows: Rows, train: Index, test: Index, task: Task) -> SeriesContext:
+        """Series from the rows of `data.windows`: positions of training and test rows among them."""
+        options = task.options
+        level, scale = (rows.fields[options[name]][:, 0] for name in ("level", "scale"))
+        found = []
+        for code in np.unique(rows.extra["series"]):
+            mine = np.flatnonzero(rows.extra["series"] == code)
+            first = mine[0]
+            before = level[first] + scale[first] * rows.fields[options["lags"]][first][::-1]
+            offset = len(before) - int(rows.extra["step"][first])
+            place = rows.extra["step"].astype(np.int64) + offset
+            values = np.full(place[mine[-1]] + 1, np.nan)
+            scales = values.copy()
+            values[: len(before)] = before
+            values[place[mine]], scales[place[mine]] = level[mine], scale[mine]
+            asked = np.flatnonzero(np.isin(test, mine))
+            found.append(OneSeries(values, scales, place[np.intersect1d(train, mine)], place[test[asked]], asked))
+        y = np.column_stack([rows.targets[options["target"]][test], rows.extra["error_scale"][test]])
+        horizon, season = int(options["horizon"]), int(options["season"])
+        return cls(tuple(found), y, horizon, season, options["transform"] == "log")
+
+
+Context = PriceContext | TableContext | RolloutContext | SeriesContext
 
 
 @dataclass(frozen=True)

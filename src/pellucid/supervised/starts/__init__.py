@@ -1,0 +1,38 @@
+"""Linear forecasters as which a program of series may begin: each a map from what a row shows to its next steps.
+
+A row shows its lags and its mean relative to the last value (see `data.windows`); a map is (H, L + 2): weights of the
+lags 1..L, of the mean, and a constant. All are fitted on the training rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.supervised.starts.autoregression import autoregression, differences
+from pellucid.supervised.starts.direct import direct
+from pellucid.supervised.starts.naive import naive, seasonal
+from pellucid.supervised.starts.shape import Shape
+from pellucid.supervised.starts.smoothing import smoothing
+
+__all__ = ["ALL", "Shape", "applied"]
+
+Floats = npt.NDArray[np.float64]
+Fit = Callable[[Floats, Floats, Shape], Floats]
+
+ALL: dict[str, Fit] = {
+    "naive": naive,
+    "seasonal": seasonal,
+    "autoregression": autoregression,
+    "differences": differences,
+    "smoothing": smoothing,
+    "direct": direct,
+}
+
+
+def applied(x: Floats, maps: Floats) -> Floats:
+    """Forecasts (n, H) of a map (H, L + 2) for what rows show (n, L + 1)."""
+    found: Floats = x @ maps[:, :-1].T + maps[:, -1]
+    return found

@@ -1,0 +1,136 @@
+"""Linear forecasters of rows: closed forms, recovered parameters, mixes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+from statsmodels.tsa.holtwinters import ExponentialSmoothing
+
+from pellucid.supervised.starts import ALL, Shape, applied
+from pellucid.supervised.starts.autoregression import iterated
+from pellucid.supervised.starts.mix import mixed, simplex
+from pellucid.supervised.starts.smoothing import _maps
+
+Floats = npt.NDArray[np.float64]
+
+
+def rows_of(y: Floats, shape: Shape, mean: float = 0.0) -> tuple[Floats, Floats]:
+    """Rows as of `data.windows`, with a scale of one and a known mean."""
+    t = np.arange(shape.window, len(y) - shape.horizon)
+    lags = sliding_window_view(y, shape.window + 1)[t - shape.window, ::-1][:, 1:] - y[t, None]
+    future = sliding_window_view(y, shape.horizon)[t + 1] - y[t, None]
+    return np.column_stack([lags, mean - y[t]]), future
+
+
+def ar2(n: int, seed: int = 0) -> Floats:
+    generator = np.random.default_rng(seed)
+    y = np.zeros(n + 100)
+    for t in range(2, n + 100):
+        y[t] = 1.3 * y[t - 1] - 0.6 * y[t - 2] + generator.standard_normal()
+    return y[100:]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_forecast_moves_with_the_level_of_the_series(name: str) -> None:
+    """Rows are relative to the last value: a constant series is forecast to stay."""
+    shape = Shape(24, 5, 4)
+    x, target = rows_of(ar2(300), shape)
+    maps = ALL[name](x, target, shape)
+    assert maps.shape == (5, 26)
+    if name in ("naive", "seasonal", "smoothing"):
+        assert applied(np.zeros((1, 25)), maps) == pytest.approx(np.zeros((1, 5)), abs=1e-9)
+
+
+def test_the_seasonal_one_repeats_the_last_season() -> None:
+    shape = Shape(9, 10, 4)
+    y = np.tile([1.0, 5.0, 2.0, -3.0], 10)
+    x, target = rows_of(y, shape)
+    assert applied(x, ALL["seasonal"](x, target, shape)) == pytest.approx(target)
+
+
+def test_an_autoregression_is_iterated_as_by_hand() -> None:
+    """AR(2) with mean 7: y_(t+1) = 7 + 1.3 (y_t - 7) - .6 (y_(t-1) - 7)."""
+    shape = Shape(6, 8, 1)
+    one = np.zeros(8)
+    one[0], one[6] = -0.6, 1 - 1.3 + 0.6
+    y = list(np.random.default_rng(1).standard_normal(7) + 5)
+    x = np.r_[np.asarray(y[:-1][::-1]) - y[-1], 7 - y[-1]][None]
+    found = applied(x, iterated(one, shape))[0] + y[-1]
+    for _ in range(8):
+        y.append(7 + 1.3 * (y[-1] - 7) - 0.6 * (y[-2] - 7))
+    assert found == pytest.approx(y[7:])
+
+
+def test_an_autoregression_finds_its_parameters() -> None:
+    shape = Shape(12, 1, 1)
+    x, target = rows_of(ar2(5000), shape)
+    maps = ALL["autoregression"](x, target, shape)
+    assert maps[0, 0] == pytest.approx(-0.6, abs=0.05)
+    assert maps[0, 12] == pytest.approx(0.3, abs=0.05)  # 1 - 1.3 + .6
+    assert np.abs(maps[0, 1:12]).max() < 0.06
+
+
+def test_smoothing_is_that_of_statsmodels_for_the_same_constants() -> None:
+    """The level alone: the weights of old values die out, whatever the first guess."""
+    shape, y = Shape(80, 4, 1), ar2(81)
+    maps = _maps(np.asarray([[0.5, 0.0, 1.0, 0.0]]), shape, 1)[0]
+    x = np.r_[y[:-1][::-1] - y[-1], 0.0][None]
+    model = ExponentialSmoothing(y, initialization_method="known", initial_level=y[0])
+    reference = model.fit(smoothing_level=0.5, optimized=False).forecast(4)
+    assert applied(x, maps)[0] + y[-1] == pytest.approx(reference, abs=1e-6)
+
+
+def test_smoothing_follows_a_line_and_a_season() -> None:
+    shape = Shape(30, 12, 4)
+    y = 3.0 + 0.5 * np.arange(200) + np.tile([0.0, 2.0, -1.0, -1.0], 50)
+    x, target = rows_of(y, shape)
+    assert applied(x, ALL["smoothing"](x, target, shape)) == pytest.approx(target, abs=0.05)
+
+
+def test_a_direct_map_is_recovered() -> None:
+    generator, shape = np.random.default_rng(0), Shape(6, 3, 1)
+    x, weights = generator.standard_normal((400, 7)), generator.standard_normal((3, 7))
+    maps = ALL["direct"](x, x @ weights.T + 1.5, shape)
+    assert maps[:, :-1] == pytest.approx(weights, abs=0.02)
+    assert maps[:, -1] == pytest.approx(1.5, abs=0.02)
+
+
+def test_weights_of_a_mix_choose_the_best_and_lie_on_the_simplex() -> None:
+    generator = np.random.default_rng(0)
+    good, bad = 0.1 * generator.standard_normal((1, 200, 3)), 3 + generator.standard_normal((1, 200, 3))
+    weights = simplex(np.concatenate([bad, good, bad]))
+    assert weights.sum() == pytest.approx(1)
+    assert (weights >= 0).all()
+    assert weights[1] > 0.9
+    halves = np.concatenate([1 + good, -1 + good])  # errors that cancel: half of each
+    assert simplex(halves) == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_a_mix_suits_the_series() -> None:
+    """On an AR(2) it is nearly as good as the autoregression, far better than the last value."""
+    shape = Shape(20, 6, 1)
+    x, target = rows_of(ar2(600), shape)
+    later, codes = slice(300, None), np.zeros(300, dtype=np.int64)
+    found = mixed(x[:300], target[:300], codes, 0, shape, [0.1, 0.5, 0.9])
+    own = ALL["autoregression"](x[:300], target[:300], shape)
+    errors = [np.abs(applied(x[later], maps) - target[later]).mean() for maps in (found.maps[0], own)]
+    naive = np.abs(target[later]).mean()
+    assert errors[0] < 1.05 * errors[1] < 0.9 * naive
+    assert (np.diff(found.spread[0], axis=1) > 0).all()
+    assert (found.spread[0, :, 1] == 0).all()
+
+
+def test_every_series_has_its_own_start_and_a_new_one_the_common_one() -> None:
+    shape = Shape(12, 3, 1)
+    (xa, ya), (xb, yb) = rows_of(ar2(300), shape), rows_of(np.cumsum(ar2(300, 1)), shape)
+    x, target = np.concatenate([xa, xb]), np.concatenate([ya, yb])
+    codes = np.r_[np.zeros(len(xa), dtype=np.int64), np.ones(len(xb), dtype=np.int64)]
+    order = np.argsort(np.r_[np.arange(len(xa)), np.arange(len(xb))], kind="stable")
+    found = mixed(x[order], target[order], codes[order], 2, shape, [0.5])
+    assert found.maps.shape == (3, 3, 14)
+    assert not np.allclose(found.maps[0], found.maps[1])
+    for code, (xs, ys) in enumerate(((xa, ya), (xb, yb))):
+        own, common = (np.abs(applied(xs, found.maps[k]) - ys).mean() for k in (code, 2))
+        assert own <= common
