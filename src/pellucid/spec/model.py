@@ -33,8 +33,8 @@ from pellucid.spec.algorithms import (
 )
 from pellucid.spec.crosscheck import TABULAR, cross_problems
 from pellucid.spec.images import AugmentSpec, ImageSpec, VisionSpec
-from pellucid.spec.searching import SearchSpec
 from pellucid.spec.reading import ReadSpec as ReadSpec
+from pellucid.spec.searching import SearchSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Share, Slug, TaskName
 from pellucid.spec.series import HorizonsTask, SeriesData
 
