@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 
 from pellucid.cli.main import main
 from pellucid.core.errors import DataError, Interrupted, SpecError
-from pellucid.core.random import stream
 from pellucid.runs import searching
 from pellucid.runs.progress import Silent
 from pellucid.runs.searching import fit_chosen, journal_file, run_search, write_spec
@@ -24,18 +21,9 @@ from pellucid.search import Trial
 from pellucid.spec.loader import build_spec, load_spec
 from pellucid.spec.model import Spec
 from pellucid.store.store import Store
+from planted_table import pressed_after, table
 
 SPACE: dict[str, Any] = {"train.lr": {"low": 1e-5, "high": 1e-1, "log": True}, "train.batch": {"choices": [32, 64]}}
-
-
-def table(folder: Path, truth: bool = True) -> Path:
-    """500 rows whose class follows from two columns, or from nothing."""
-    g = stream(5, "tests/search")
-    frame = pd.DataFrame(g.normal(size=(500, 3)), columns=["a", "b", "c"])
-    y = frame["a"] + 0.5 * frame["b"] + 0.2 * g.normal(size=500) > 0
-    frame["y"] = np.where(y if truth else g.permutation(y), "yes", "no")
-    frame.to_csv(folder / "table.csv", index=False)
-    return folder / "table.csv"
 
 
 def spec_of(file: Path, *, lr: float = 1e-5, **search: Any) -> Spec:
@@ -98,18 +86,6 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another(tmp_path: 
     assert json.dumps(first) == json.dumps(again)
     other = run(spec.replace({"seed": 1}), tmp_path / "c").found
     assert [t["params"] for t in other["trials"][1:]] != [t["params"] for t in first["trials"][1:]]
-
-
-@contextmanager
-def pressed_after(asked: int) -> Iterator[Callable[[], bool]]:
-    """In the place of `interruptible`: Ctrl-C comes at this question."""
-    left = [asked]
-
-    def stop() -> bool:
-        left[0] -= 1
-        return left[0] < 0
-
-    yield stop
 
 
 def test_resumed_equals_uninterrupted_and_every_trial_counts_once(

@@ -74,6 +74,11 @@ def test_all_at_once() -> None:
     assert len(found) == 3
 
 
+def test_a_population_changes_what_a_training_under_way_can_change() -> None:
+    assert built(LR, sampler="population").search is not None
+    assert "train.weight_decay" in str(wrong({"network.width": {"low": 1, "high": 8}}, sampler="population"))
+
+
 def test_several_tasks_need_one_that_decides() -> None:
     tasks = {"a": {"kind": "forecast"}, "b": {"kind": "volatility"}}
     data = {"kind": "prices", "source": "planted"}

@@ -39,7 +39,7 @@ from pellucid.optim import set_state as set_optimiser_state
 from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
-from pellucid.spec.model import ControlTask, Spec
+from pellucid.spec.model import ControlTask, Spec, TrainSpec
 from pellucid.spec.series import SeriesData
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
@@ -48,6 +48,7 @@ from pellucid.supervised.starting import Starting
 from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.learner import Learner, Part
 from pellucid.train.loop import LoopConfig, Trainer
+from pellucid.train.phases import Phase, Phases
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Assembly:
     config: LoopConfig
     schedule: Schedule
     learners: list[Learner]
+    first_lr: float = 1e-3  # the spec's own
 
     @property
     def resumable(self) -> bool:
@@ -187,7 +189,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
-    return Assembly(program, *_trainer(spec, network, learners, seed, encoding), learners)
+    return Assembly(program, *_trainer(spec, network, learners, seed, encoding), learners, spec.train.lr)
 
 
 def _ensemble(
@@ -399,6 +401,16 @@ def _parts(
     return [part]
 
 
+def _phases(train: TrainSpec) -> list[Phase]:
+    """What a phase leaves open stays as it was before."""
+    found, factor, decay = [], 1.0, None
+    for phase in train.phased.phases:
+        factor = factor if phase.lr is None else phase.lr / train.lr
+        decay = decay if phase.weight_decay is None else phase.weight_decay
+        found.append(Phase(round(phase.start * train.updates), factor, decay))
+    return found
+
+
 def _trainer(
     spec: Spec, network: Network, learners: Sequence[Learner], seed: int, encoding: Encoding
 ) -> tuple[Trainer, LoopConfig, Schedule]:
@@ -419,6 +431,8 @@ def _trainer(
         parts=_parts(spec, network, learners, optimiser, encoding),
         flat=flat,
     )
+    if train.phased.phases:
+        trainer.parts.append(Phases(trainer.set_rates, _phases(train)))
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
     config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every, seed)
     return trainer, config, Schedule(train.schedule, train.updates, train.warmup)

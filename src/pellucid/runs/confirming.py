@@ -15,7 +15,7 @@ from pellucid.runs.dividing import way
 from pellucid.runs.progress import Reporter
 from pellucid.runs.stages import interrupted
 from pellucid.runs.trying import CONFIRM, Bench, Floats, Parts
-from pellucid.search import Journal, Trial, best_of
+from pellucid.search import Journal, Params, Trial, best_of
 from pellucid.spec.searching import SearchSpec
 from pellucid.train.loop import Hooks
 
@@ -23,16 +23,17 @@ from pellucid.train.loop import Hooks
 def confirm(
     bench: Bench,
     journal: Journal,
-    trials: Sequence[Trial],
+    best: Trial,
+    settings: Params,
     reporter: Reporter,
-    seed: int,
     stop: Callable[[], bool],
 ) -> dict[str, Any] | None:
-    """The best and the spec as it stands, both fitted anew, on rows that no choice had seen; None without a choice."""
-    best = best_of(list(trials))
-    if best is None:
-        failed = next((trial.why for trial in trials if trial.why), "no time was left")
-        raise DataError(f"none of {len(trials)} trials ended well: {failed}.", where="search", mend="narrow the ranges")
+    """The best and the spec as it stands, both fitted anew, on rows that no choice had seen; None without a choice.
+
+    Args:
+        settings: what the best trial comes to, put over the spec.
+    """
+    seed = bench.base.seed
     if not best.number:
         return None
     for line in journal.notes:
@@ -40,7 +41,7 @@ def confirm(
             return dict(line["confirm"])
     reporter.stage("confirm", 2)
     losses = []
-    for done, params in enumerate(({}, best.params), start=1):
+    for done, params in enumerate(({}, settings), start=1):
         build = bench.build(params, bench.parts.both, derive(seed, "search/confirm"))
         assembly = build()
         try:
@@ -57,6 +58,15 @@ def confirm(
     confirmed = _compared(best.number, losses, found)
     journal.note({"confirm": confirmed})
     return confirmed
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial:
+    """The best. Raises DataError when none ended well."""
+    best = best_of(list(trials))
+    if best is None:
+        failed = next((trial.why for trial in trials if trial.why), "no time was left")
+        raise DataError(f"none of {len(trials)} trials ended well: {failed}.", where="search", mend="narrow the ranges")
+    return best
 
 
 def _hooks(assembly: Assembly, stop: Callable[[], bool]) -> Hooks:
@@ -93,8 +103,7 @@ def described(
     taken: bool,
 ) -> dict[str, Any]:
     """JSON of a search; no clock in it: the same search gives the same bytes."""
-    best = best_of(list(trials))
-    assert best is not None
+    best = best_trial(trials)
     held = parts.choose
     counts = {
         "train": len(parts.train) if parts.train is not None else 0,

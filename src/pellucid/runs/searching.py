@@ -18,13 +18,15 @@ import numpy.typing as npt
 from pellucid.assemble import Problem, table_task
 from pellucid.core.errors import SpecError
 from pellucid.core.random import derive
-from pellucid.runs.confirming import confirm, described
+from pellucid.runs.confirming import best_trial, confirm, described
+from pellucid.runs.counting import Counter, journal_file, state_file
 from pellucid.runs.fit import Fitted, fit
+from pellucid.runs.populating import run_population
 from pellucid.runs.progress import Reporter, interruptible, one_thread
 from pellucid.runs.reading import read_problem
 from pellucid.runs.stages import unfinished
 from pellucid.runs.trying import Bench, parts_of
-from pellucid.search import Attempt, Journal, Params, Plan, Trial, best_of, dimensions, search, trained
+from pellucid.search import Attempt, Dimension, Journal, Params, Plan, Trial, dimensions, search, trained
 from pellucid.spec.loader import setting, whole_numbers
 from pellucid.spec.model import IN_MEMORY, Spec, relocated
 from pellucid.spec.searching import SearchSpec
@@ -64,31 +66,47 @@ def run_search(spec: Spec, store: Store, *, source: Any = None, resume: bool = F
     make_folder(file.parent)
     journal = Journal(file, _identity(spec, prob), resume=resume)
     first = {dim.path: setting(base, dim.path) for dim in dims}
+    bench = Bench(prob, base, task, parts)
     with one_thread(), interruptible() as stop:
-        count = _Counter(store, spec.name, journal, reporter, asked.trials)
-        plan = Plan(dims, asked.sampler, asked.pruner, asked.trials, asked.seconds, spec.seed)
-        bench = Bench(prob, base, task, parts)
-
-        def attempt(params: Params, prune: Callable[[int, float], bool]) -> Attempt:
-            try:
-                build = bench.build(params, parts.train, derive(spec.seed, "search/fit"))
-            except SpecError as error:
-                return Attempt("failed", (), error.what)
-            look = asked.pruner != "none"
-            return trained(build, bench.judge, prune, look=look, stop=stop)
-
-        trials = search(plan, journal, first, attempt, count)
-        confirmed = confirm(bench, journal, trials, reporter, spec.seed, stop)
-    best = best_of(trials)
-    taken = bool(best and best.number and confirmed and confirmed["change"] < 0)
-    chosen = base.replace(best.params) if best and taken else base
+        count = Counter(store, spec.name, journal, reporter)
+        if asked.sampler == "population":
+            trials, settings = run_population(bench, asked, dims, first, count, resume=resume, stop=stop)
+        else:
+            trials = _trials(bench, asked, dims, first, journal, count, stop)
+            settings = best_trial(trials).params
+        confirmed = confirm(bench, journal, best_trial(trials), settings, reporter, stop)
+    taken = bool(confirmed and confirmed["change"] < 0)
+    chosen = base.replace(settings) if taken else base
     found = described(prob, asked, task, trials, parts, confirmed, taken)
     return Searched(chosen.within(spec.folder), found)
 
 
-def journal_file(store: Store, name: str) -> Path:
-    """Where the trials of a search under way lie."""
-    return store.root / "searches" / f"{name}.jsonl"
+def _trials(
+    bench: Bench,
+    asked: SearchSpec,
+    dims: tuple[Dimension, ...],
+    first: Params,
+    journal: Journal,
+    count: Counter,
+    stop: Callable[[], bool],
+) -> list[Trial]:
+    """Trials one after the other."""
+    seed = bench.base.seed
+    plan = Plan(dims, asked.sampler, asked.pruner, asked.trials, asked.seconds, seed)
+
+    def attempt(params: Params, prune: Callable[[int, float], bool]) -> Attempt:
+        try:
+            build = bench.build(params, bench.parts.train, derive(seed, "search/fit"))
+        except SpecError as error:
+            return Attempt("failed", (), error.what)
+        return trained(build, bench.judge, prune, look=asked.pruner != "none", stop=stop)
+
+    def told(trials: Sequence[Trial]) -> None:
+        count(trials)
+        count.show(len(trials), trials)
+
+    count.reporter.stage("search", asked.trials)
+    return search(plan, journal, first, attempt, told)
 
 
 def _problem(spec: Spec, source: Any, store: Store, reporter: Reporter) -> tuple[Problem, SearchSpec]:
@@ -116,27 +134,6 @@ def _identity(spec: Spec, prob: Problem) -> dict[str, Any]:
     return {"spec": same.sha(), "data": prob.data_sha}
 
 
-class _Counter:
-    """After every trial: it is counted in the store, where no restart forgets it, and shown."""
-
-    def __init__(self, store: Store, name: str, journal: Journal, reporter: Reporter, total: int) -> None:
-        self.store, self.name, self.reporter = store, name, reporter
-        known = store.log(name, trials=True) if name in store.names() else []
-        self.counted = [event.info for event in known if event.kind == "trial"]
-        self.identity = journal.identity
-        reporter.stage("search", total)
-
-    def __call__(self, trials: Sequence[Trial]) -> None:
-        for trial in trials:
-            info = {**self.identity, "search": trial.number, "params": trial.params, "state": trial.state}
-            if info not in self.counted:
-                self.store.add_trial(self.name, "search", info)
-                self.counted.append(info)
-        best = best_of(list(trials))
-        text = f"best {best.loss:.4g} (trial {best.number})" if best else ""
-        self.reporter.advance(len(trials), text)
-
-
 def fit_chosen(
     done: Searched, store: Store, *, source: Any = None, because: str = "", resume: bool = False, reporter: Reporter
 ) -> Fitted:
@@ -161,6 +158,7 @@ def fit_chosen(
 def forget(store: Store, name: str) -> None:
     """The search is over: its trials are in the evidence, and counted in the store."""
     journal_file(store, name).unlink(missing_ok=True)
+    state_file(store, name).unlink(missing_ok=True)
 
 
 def write_spec(spec: Spec, path: Path) -> None:

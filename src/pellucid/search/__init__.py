@@ -6,6 +6,7 @@ neither rows nor versions. What is chosen, and what that shows, is said by `runs
 
 from pellucid.search.journal import Journal
 from pellucid.search.loop import Plan, search
+from pellucid.search.population import Population, PopulationPlan, train_population
 from pellucid.search.samplers import ALL
 from pellucid.search.space import Dimension, Params, dimensions
 from pellucid.search.training import Attempt, trained
@@ -19,9 +20,12 @@ __all__ = [
     "Journal",
     "Params",
     "Plan",
+    "Population",
+    "PopulationPlan",
     "Trial",
     "best_of",
     "dimensions",
     "search",
+    "train_population",
     "trained",
 ]

@@ -283,6 +283,27 @@ class EarlyStopSpec(Section):
     patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
 
 
+class PhaseSpec(Section):
+    """Rates from some point of the training on."""
+
+    start: Share = Field(description="share of the updates that are done by then")
+    lr: Positive | None = Field(default=None, description="learning rate at its highest; null: as before")
+    weight_decay: float | None = Field(default=None, gt=0, description="null: as before")
+
+
+class PhasedSpec(Section):
+    """Rates that change on the way, as population-based training finds them."""
+
+    phases: list[PhaseSpec] = Field(default=[], description="in their order, each from its `start` on")
+
+    @field_validator("phases")
+    @classmethod
+    def _increasing(cls, value: list[PhaseSpec]) -> list[PhaseSpec]:
+        if any(b.start <= a.start for a, b in itertools.pairwise(value)):
+            raise PydanticCustomError("increasing", "phases whose starts increase")
+        return value
+
+
 class TrainSpec(Section):
     """The training loop."""
 
@@ -304,6 +325,7 @@ class TrainSpec(Section):
     )
     early_stop: EarlyStopSpec = EarlyStopSpec()
     augment: AugmentSpec = AugmentSpec()
+    phased: PhasedSpec = PhasedSpec()
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="networks of this size are fastest on a CPU")
     checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pellucid.core.errors import nearest
-from pellucid.spec.section import Count, OpenShare, Positive, Section
+from pellucid.spec.section import Count, OpenShare, Positive, Section, Share
 
 Keys = tuple[str, ...]
 Found = tuple[Keys, str, str, str]  # path, got, allowed, nearest
@@ -17,6 +17,7 @@ Validate = Callable[[dict[str, Any]], list[tuple[Keys, str, str]]]
 
 SEARCHED = ("train", "network", "tasks")
 FIXED = {"device", "checkpoint_every"}  # of train: they change no result
+POPULATION = ("train.lr", "train.weight_decay")  # what a training under way can change
 
 
 class RangeSpec(Section):
@@ -28,6 +29,16 @@ class RangeSpec(Section):
     choices: list[str | int | float | bool | None] = Field(default=[], description="instead of low and high: values")
 
 
+class PopulationSpec(Section):
+    """Population-based training: members train side by side, the worst go on from copies of the best."""
+
+    size: int = Field(default=8, ge=2, le=256, description="members")
+    rounds: Count = Field(default=8, le=1000, description="times at which they are compared, evenly over the updates")
+    share: float = Field(default=0.25, gt=0, le=0.5, description="share of the members that is replaced at a time")
+    factor: float = Field(default=1.25, gt=1, description="a copied setting is multiplied or divided by this")
+    anew: Share = Field(default=0.25, description="chance that a copied setting is drawn anew instead")
+
+
 class SearchSpec(Section):
     """Which settings are tried, and how (`pellucid search`)."""
 
@@ -36,7 +47,9 @@ class SearchSpec(Section):
     )
     trials: Count = Field(default=32, description="settings that are tried, the spec's own among them")
     seconds: Positive | None = Field(default=None, description="no trial begins later; null: no limit")
-    sampler: Literal["tpe", "cmaes", "random"] = Field(default="tpe", description="how the next settings are chosen")
+    sampler: Literal["tpe", "cmaes", "random", "population"] = Field(
+        default="tpe", description="how the next settings are chosen; population: population-based training"
+    )
     pruner: Literal["median", "hyperband", "none"] = Field(
         default="median", description="which trials are ended early, by their loss on the way"
     )
@@ -45,6 +58,7 @@ class SearchSpec(Section):
     confirm: OpenShare = Field(
         default=0.25, description="share by which the choice is then compared with the spec as it stands"
     )
+    population: PopulationSpec = PopulationSpec()
 
 
 def search_problems(raw: Mapping[str, Any], keys: Callable[[Keys], list[str]], check: Validate) -> list[Found]:
@@ -59,10 +73,11 @@ def search_problems(raw: Mapping[str, Any], keys: Callable[[Keys], list[str]], c
     space = search.get("space") if isinstance(search, Mapping) else None
     if not isinstance(search, Mapping) or not isinstance(space, Mapping):
         return []
+    population = search.get("sampler") == "population"
     found: list[Found] = []
     for dotted, given in space.items():
         path = ("search", "space", str(dotted))
-        wrong = _path_problem(raw, str(dotted), keys)
+        wrong = _path_problem(raw, str(dotted), keys, population)
         if wrong is not None:
             found.append((path, *wrong))
         elif isinstance(given, Mapping):
@@ -72,12 +87,14 @@ def search_problems(raw: Mapping[str, Any], keys: Callable[[Keys], list[str]], c
 
 
 def _path_problem(
-    raw: Mapping[str, Any], dotted: str, keys: Callable[[Keys], list[str]]
+    raw: Mapping[str, Any], dotted: str, keys: Callable[[Keys], list[str]], population: bool
 ) -> tuple[str, str, str] | None:
     parts = tuple(dotted.split("."))
     if parts[0] not in SEARCHED:
         known = [f"{root}." for root in SEARCHED]
         return f"the path {dotted!r}", f"a path below {', '.join(known)}", nearest(parts[0], SEARCHED)
+    if population and dotted not in POPULATION:
+        return f"the path {dotted!r}", f"for a population: {', '.join(POPULATION)}", nearest(dotted, POPULATION)
     for depth in range(1, len(parts)):
         before, key = parts[:depth], parts[depth]
         named = _tasks(raw) if before == ("tasks",) else keys(before)

@@ -131,7 +131,8 @@ class Trainer:
         self._ordered: list[nn.Parameter] | None = None
         self.update = 0
         self.history = History()
-        self._base_lr = [float(group["lr"]) for group in optimiser.param_groups]
+        self._first_lr = [float(group["lr"]) for group in optimiser.param_groups]
+        self._base_lr = list(self._first_lr)
 
     def run(self, config: LoopConfig, hooks: Hooks | None = None) -> History:
         """Train until `config.updates`; continues where `set_state` left off."""
@@ -158,6 +159,14 @@ class Trainer:
             if enough:
                 break
         return self.history
+
+    def set_rates(self, factor: float, weight_decay: float | None) -> None:
+        """From the next update on: every learning rate that it was built with times a factor, and another weight decay
+        where there is one."""
+        self._base_lr = [factor * lr for lr in self._first_lr]
+        for group in self.optimiser.param_groups:
+            if weight_decay is not None and group.get("weight_decay"):
+                group["weight_decay"] = weight_decay
 
     def _interrupted(self, config: LoopConfig, saved: bool) -> Interrupted:
         return Interrupted(
