@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 import pellucid
 from pellucid.assemble import problem
+from pellucid.cli.main import main
 from pellucid.core.errors import DataError, SpecError
 from pellucid.data.clock import labels_of
 from pellucid.data.windows import FUTURE
 from pellucid.evidence.metrics import row_losses, with_scale
+from pellucid.runs.judge import judge_elsewhere
 from pellucid.runs.moments import split_series, touched_moments
 from pellucid.spec.loader import build_spec
 from pellucid.spec.model import Spec
@@ -126,6 +129,19 @@ def test_the_future_is_that_after_the_last_value(shops: tuple[Path, Any]) -> Non
     assert found["q50"].iloc[1] == pytest.approx(last["h2_q50"].iloc[0])
 
 
+def test_the_command_line_shows_the_future(shops: tuple[Path, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(shops[0] / "store")
+    assert main(["forecast", "shops", "--store", store]) == 0
+    shown = capsys.readouterr().out
+    assert "north" in shown
+    assert "2000Q4" in shown
+    assert "explain shops@1 --at north/1999Q4" in shown
+    assert main(["forecast", "shops@1", "--store", store, "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert records[0]["q50"] == pytest.approx(shops[1].forecast()["q50"].iloc[0])
+    assert main(["forecast", "nothing", "--store", store]) == 2
+
+
 def test_an_explanation_names_groups_of_lags_and_adds_up(shops: tuple[Path, Any]) -> None:
     found = shops[1].explain(at="south/1998Q1")
     assert {"sold.level", "sold.scale", "sold[t-1]", "sold[t-2..4]", "sold.mean", "calendar", "shop"} <= set(
@@ -149,6 +165,21 @@ def test_the_same_fit_has_an_empty_diff_and_another_one_is_told(shops: tuple[Pat
 def test_a_table_that_goes_on_is_predicted_from_its_own_history(shops: tuple[Path, Any]) -> None:
     found = shops[1].predict(table(124))
     assert found.index[-1] == "south/2000Q4"
+
+
+def test_later_moments_are_judged_beside_baselines_and_touched_rows_are_left_out(shops: tuple[Path, Any]) -> None:
+    folder, program = shops
+    table(140).to_csv(folder / "later.csv", index=False)
+    found = judge_elsewhere(program.store, program.entry, str(folder / "later.csv"))
+    entry = found["tasks"][0]
+    assert "were touched by its training and are left out" in found["notes"][0]
+    assert entry["n"] > 60
+    assert [b["name"] for b in entry["baselines"] if b["value"] is not None] == [
+        "persistence",
+        "seasonal_naive",
+        "autoregression",
+        "ets",
+    ]
 
 
 def test_a_fit_is_the_same_twice(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "seeds": "fit a spec once a seed, and judge all fits by one figure with its interval",
     "search": "try the settings that a spec names, and fit the best",
     "evaluate": "a version's evidence: metrics with intervals beside honest baselines",
+    "forecast": "the steps after the last value of each series",
     "explain": "what a version's outputs rest on, with error bars",
     "feedback": "tell a version what must not matter, or what it should have done",
     "revise": "train a small change from feedback: a candidate revision",

@@ -267,7 +267,9 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         scored = np.isfinite(table["loss"].to_numpy(dtype=float))
         losses = table["loss"].to_numpy(dtype=float)[scored]
         answers = []
-        if other.rows.times is None:
+        if task.kind == "horizons":
+            answers = _series_answers(task, other.rows, clean[scored])
+        elif other.rows.times is None:
             y = other.rows.targets[task.options["target"]][clean]
             y_own = own.rows.targets[task.options["target"]][train]
             if task.kind == "classify":
@@ -280,7 +282,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
             answers = [answer(task, b, context) for b in offered(task)]
         else:
             answers = _price_answers(task, own.rows.take(train), other.rows.take(clean), int(scored.sum()))
-        block = spec.evidence.block if other.rows.times is not None else 1
+        block = block_rows(other)
         entries.append(task_entry(task, losses, answers, block=block, margin=spec.evidence.margin, seed=spec.seed))
     skipped = len(other.rows) - len(clean)
     return {
@@ -302,12 +304,23 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
 def _seen(own: Rows, other: Rows, touched: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
     """Which other rows the training touched: by key, and prices by day and close too, as their file may be renamed."""
     by_key: npt.NDArray[np.bool_] = np.isin(other.keys, touched)
-    if own.times is None or other.times is None:
+    if own.times is None or other.times is None or "close" not in own.extra:
         return by_key
     mine = np.isin(own.keys, touched)
     known = set(zip(own.times[mine].astype(str), own.extra["close"][mine].tolist(), strict=True))
     days = zip(other.times.astype(str), other.extra["close"].tolist(), strict=True)
     return by_key | np.asarray([day in known for day in days], dtype=np.bool_)
+
+
+def _series_answers(task: Task, rows: Rows, test: Index) -> list[Answer]:
+    """Baselines on later moments of series: fitted on what came a horizon before the first of them."""
+    step = rows.extra["step"]
+    known = np.isfinite(rows.targets[task.options["target"]]).any(1)
+    train = np.flatnonzero(known & (step < step[test].min() - int(task.options["horizon"])))
+    if not len(train):
+        return []
+    context = SeriesContext.from_rows(rows, train, test, task)
+    return [answer(task, name, context) for name in task.baselines]
 
 
 def _price_answers(task: Task, train: Rows, test: Rows, scored: int) -> list[Answer]:
