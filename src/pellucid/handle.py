@@ -330,7 +330,7 @@ class WrappedProgram:
     def evaluate(
         self,
         data: pd.DataFrame | Rows | None = None,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         *,
         env: Any = None,
         episodes: int = 100,
@@ -360,7 +360,7 @@ def fit(
     spec: str | Path | Spec | None = None,
     *,
     data: Any = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     env: Any = None,
     algorithm: str | None = None,
     name: str | None = None,
@@ -378,7 +378,7 @@ def fit(
         spec: a YAML file or a `Spec`; without it, give `data` and `target`, or `env`.
         data: a table in memory, a file, pattern or URL (see docs/reference/data.md); beside a spec, it replaces the
             spec's own source.
-        target: the column to predict.
+        target: the column to predict; several columns of 0 and 1 are labels.
         env: a Gymnasium id, an Env, a VectorEnv, or a callable that makes either; beside a spec, the object that its
             `given:NAME` stands for. An object is not kept: later steps that play in it need it again.
         algorithm: how a policy is learned there; by default what was tuned for the environment, else PPO.
@@ -499,7 +499,7 @@ def diff(
     a: Any,
     b: Any,
     data: pd.DataFrame | Rows | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     *,
     margin: float = 0.01,
     seed: int = 0,

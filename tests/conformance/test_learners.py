@@ -6,6 +6,7 @@ import importlib
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -31,11 +32,25 @@ DQN_NORMAL = {**DQN, "normalise_observations": True, "double": False}
 SAC = {"num_envs": 2, "steps": 3, "updates": 2, "batch": 16, "replay": REPLAY}
 DIRECT = {"paths": 16, "steps": 6}
 PLANTED = {"kind": "control", "env": "pellucid/PlantedTrading-v0", "algorithm": "direct", "direct": DIRECT}
+IRIS = ["setosa", "versicolor", "virginica"]
 # name of the case -> (data, tasks); the learner under test is that of the last task
 CASES = {
     "classify 2": ({"kind": "table", "source": "breast_cancer", "target": "target"}, {"y": {"kind": "classify"}}),
     "classify 3": ({"kind": "table", "source": "iris", "target": "target"}, {"y": {"kind": "classify"}}),
     "regress": ({"kind": "table", "source": "diabetes", "target": "target"}, {"y": {"kind": "regress"}}),
+    "multilabel": ({"kind": "table", "source": "memory.csv", "target": ["a", "b", "c"]}, {"y": {"kind": "multilabel"}}),
+    "ordinal": ({"kind": "table", "source": "iris", "target": "target"}, {"y": {"kind": "ordinal", "order": IRIS}}),
+    "quantiles": (
+        {"kind": "table", "source": "diabetes", "target": "target"},
+        {"y": {"kind": "regress", "quantiles": [0.1, 0.5, 0.8]}},
+    ),
+    **{
+        family: (
+            {"kind": "table", "source": "diabetes", "target": "target"},
+            {"y": {"kind": "regress", "distribution": family}},
+        )
+        for family in ("normal", "student", "lognormal")
+    },
     "forecast": (PRICES, {"f": {"kind": "forecast"}}),
     "volatility": (PRICES, {"v": {"kind": "volatility"}}),
     "PPO CartPole": (None, {"p": {"kind": "control", "env": "CartPole-v1", "ppo": PPO}}),
@@ -80,7 +95,9 @@ CASES = {
 def _problem(case: str):
     data, tasks = CASES[case]
     raw = {"name": "case", "tasks": tasks, **SMALL} | ({} if data is None else {"data": data})
-    return problem(spec_from(raw, where="test"))
+    x = np.random.default_rng(0).standard_normal((200, 3))
+    frame = pd.DataFrame({"x": x[:, 0], "z": x[:, 1], **{n: (x[:, j] > 0.3).astype(int) for j, n in enumerate("abc")}})
+    return problem(spec_from(raw, where="test"), frame if case == "multilabel" else None)
 
 
 def _assembly(case: str, seed: int):

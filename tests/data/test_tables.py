@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pellucid.core.errors import DataError, SchemaError
 from pellucid.data.tables import Table, read_table, rows_from_frame
+from pellucid.data.targets import Asked
 
 RNG = np.random.default_rng(0)
 
@@ -114,12 +115,12 @@ def test_what_a_target_asks_for(values: list[object], kind: str, classes: tuple[
 
 def test_the_kind_can_be_given() -> None:
     frame = people().assign(default=[1, 2, 3] * 20)
-    assert read_table(frame, "default", kind="regress").rows.targets["target"].dtype == np.float64
+    assert read_table(frame, "default", asked=Asked("regress")).rows.targets["target"].dtype == np.float64
     assert read_table(frame, "default").kind == "classify"
     with pytest.raises(DataError, match="'yes' in row"):
-        read_table(people(), "default", kind="regress")
+        read_table(people(), "default", asked=Asked("regress"))
     with pytest.raises(DataError, match="too many classes"):
-        read_table(people(), "income", kind="classify")
+        read_table(people(), "income", asked=Asked("classify"))
 
 
 def test_rows_without_a_target_are_left_out_with_a_note() -> None:

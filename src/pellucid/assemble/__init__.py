@@ -4,8 +4,9 @@
 of the evidence and the final fit go through the same lines.
 """
 
-from pellucid.assemble.build import Assembly, assemble, training_target
+from pellucid.assemble.build import Assembly, assemble
 from pellucid.assemble.problem import Problem, problem
 from pellucid.assemble.table import steps_of, table_task, tabulate
+from pellucid.assemble.targets import training_target
 
 __all__ = ["Assembly", "Problem", "assemble", "problem", "steps_of", "table_task", "tabulate", "training_target"]

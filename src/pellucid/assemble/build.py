@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from pellucid.assemble.encoders import describe
 from pellucid.assemble.problem import Problem
+from pellucid.assemble.targets import training_target
 from pellucid.assemble.tasks import declare, make_schema
 from pellucid.core.errors import SpecError
 from pellucid.core.random import derive, stream
@@ -49,6 +49,8 @@ from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.learner import Learner, Part
 from pellucid.train.loop import LoopConfig, Trainer
 from pellucid.train.phases import Phase, Phases
+
+MIX = {"classify": "probability", "multilabel": "each"}  # of which an ensemble's members give the mean
 
 
 @dataclass
@@ -163,7 +165,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
     inputs = {t.name: network_inputs(t) for t in tasks.values()}
     widths = {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
-    heads = {t.name: OUTPUTS[t.kind].head_widths(t) for t in tasks.values()}
+    heads = {t.name: OUTPUTS[t.form].head_widths(t) for t in tasks.values()}
     blocks: Mapping[str, Tensor] = encoding.encode_together(rows) if rows is not None else {}
     encoders = describe(spec, {f.name: f for f in fields if f.name in widths}, encoding.scales)
     network: Network
@@ -215,7 +217,7 @@ def _ensemble(
         members=spec.network.members,
         pieces=spec.network.pieces,
         numbers=numbers,
-        mix={t.name: "probability" if t.kind == "classify" else "mean" for t in tasks.values()},
+        mix={t.name: MIX.get(t.kind, "mean") for t in tasks.values()},
         encoders=encoders,
         seed=seed,
     )
@@ -325,7 +327,7 @@ def _hold_out(task: Task, rows: Rows, target: Tensor, index: Tensor, share: floa
         cut = n - max(1, round(share * n))
         return index[cut:], index[:cut]
     order = stream(seed, f"held_out/{task.name}").permutation(n)
-    if task.kind == "classify":  # every class in turn, so that each gives its share
+    if task.kind in ("classify", "ordinal"):  # every class in turn, so that each gives its share
         code = target[index].numpy()[order]
         place = np.empty(n)
         for c in np.unique(code):
@@ -334,27 +336,6 @@ def _hold_out(task: Task, rows: Rows, target: Tensor, index: Tensor, share: floa
         order = order[np.argsort(place, kind="stable")]
     cut = max(1, round(share * n))
     return index[torch.from_numpy(order[:cut])], index[torch.from_numpy(order[cut:])]
-
-
-def training_target(task: Task, rows: Rows) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.bool_]]]:
-    """The target in the training space of `nn.outputs`, and which rows have one."""
-    y = rows.targets[task.options["target"]]
-    if task.kind == "classify":
-        codes = {c: i for i, c in enumerate(task.options["classes"])}
-        coded = np.asarray([codes.get(str(v), -1) for v in y], dtype=np.int64)
-        return torch.from_numpy(coded), coded >= 0
-    y = np.asarray(y, dtype=np.float64)
-    if task.kind == "forecast":
-        y = y / rows.extra["sigma"]
-    elif task.kind == "horizons":
-        level, scale = (rows.fields[task.options[name]] for name in ("level", "scale"))
-        z = ((np.log(y) if task.options["transform"] == "log" else y) - level) / scale
-        return torch.from_numpy(z.astype(np.float32)), np.isfinite(z).any(1)
-    elif task.kind == "volatility":
-        y = y - 2.0 * np.log(rows.extra["sigma"])
-    else:
-        y = (y - task.options["mean"]) / task.options["sd"]
-    return torch.from_numpy(y.astype(np.float32)), np.isfinite(y)
 
 
 def _parts(

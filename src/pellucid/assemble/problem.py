@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,15 +91,15 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
         return Problem(spec, rows, fields, max(horizon, 2), notes=_stale(table), data_sha=fingerprint(rows))
     if isinstance(data, TableData):
         from pellucid.data.tables import read_table
+        from pellucid.data.targets import asked_of
 
-        declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
         where = source if source is not None else spec.source or ""
         read = read_table(
             where,
             data.target,
             data.id,
             data.drop,
-            kind=declared,
+            asked=asked_of(spec),
             query=data.query,
             read=data.read,
             progress=progress,
@@ -176,8 +176,10 @@ def _stale(table: PriceTable) -> tuple[str, ...]:
     )
 
 
-def task_name(target: str) -> str:
-    """A task name from a column's name."""
+def task_name(target: str | Sequence[str]) -> str:
+    """A task name from a column's name; several columns are `labels`."""
+    if not isinstance(target, str):
+        return "labels"
     name = re.sub(r"[^a-z0-9_]+", "_", target.lower()).strip("_")
     return name if name[:1].isalpha() else f"target_{name}".rstrip("_")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
 
 from pellucid.assemble.problem import Problem
+from pellucid.assemble.targets import on_target
 from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field, Schema
@@ -57,22 +57,9 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
             tasks[name] = _horizons(name, spec, prob, names)
         elif isinstance(spec, ControlTask):
             tasks[name] = _control(name, spec, prob, names, envs[name])
-        elif spec.kind == "classify":
-            classes = list(prob.classes)
-            outputs = (classes[1],) if len(classes) == 2 else tuple(classes)
-            unit = "logit"
-            baselines = ("majority", "linear", "hist_gradient_boosting")
-            tasks[name] = Task(
-                name, "classify", names, outputs, unit, "log_loss", baselines, {"classes": classes, "target": "target"}
-            )
         else:
             assert train is not None
-            y = np.asarray(train.targets["target"], dtype=np.float64)
-            options = {"mean": float(y.mean()), "sd": float(y.std()) or 1.0, "target": "target"}
-            baselines = ("mean", "linear", "hist_gradient_boosting")
-            tasks[name] = Task(
-                name, "regress", names, ("prediction",), "target units", "squared_error", baselines, options
-            )
+            tasks[name] = on_target(name, spec, prob.classes, names, train)
     return tasks
 
 

@@ -65,7 +65,7 @@ def _print(args: argparse.Namespace, report: DataReport) -> None:
     print(f"{args.file}: {report.rows} rows" + "".join(f", {n} {kind}" for kind, n in kinds.items()))
     print("\n".join(_columns(report)))
     if report.target:
-        print(f"target {report.target['column']}: {report.target['kind']}{_spread(report.target)}")
+        print(f"target {report.target['column']}: {report.target['kind']}{_spread(report.target, report.rows)}")
     if report.split:
         s = report.split
         print(f"split {s['kind']}: {s['training']} rows to train on, {s['review']} for review, {s['folds']} folds")
@@ -86,12 +86,12 @@ def _print(args: argparse.Namespace, report: DataReport) -> None:
     print(f"Next: pellucid fit --data {shlex.quote(args.file)} --target {shlex.quote(args.target or 'COLUMN')}")
 
 
-def _spread(target: dict[str, Any]) -> str:
-    if "classes" not in target:
+def _spread(target: dict[str, Any], rows: int) -> str:
+    if "quartiles" in target:
         low, _, middle, _, high = target["quartiles"]
         return f", {low:g} to {high:g}, median {middle:g}"
-    counts = target["classes"]
-    total = sum(counts.values())
+    counts = target.get("labels") or target["classes"]
+    total = rows if "labels" in target else sum(counts.values())
     shown = [f"{name} {n} ({n / total:.1%})" for name, n in list(counts.items())[:12]]
     more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
     return ": " + ", ".join(shown) + more

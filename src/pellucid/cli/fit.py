@@ -13,6 +13,7 @@ example:
   pellucid fit examples/stocks.yaml
   pellucid fit examples/stocks.yaml --set train.updates=300 --set seed=1
   pellucid fit --data loans.csv --target default
+  pellucid fit --data films.csv --target action --target comedy --target drama
   pellucid fit --data sqlite:///bank.db --set data.query=loans --target default
   pellucid fit --env CartPole-v1
   pellucid fit --env LunarLander-v3 --algorithm ppo
@@ -27,7 +28,9 @@ ALGORITHMS = ("ppo", "a2c", "dqn", "sac", "es", *TABULAR)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", nargs="?", help="a YAML file")
     parser.add_argument("--data", metavar="SOURCE", help="a file, pattern or URL (beside a spec: for its source)")
-    parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    parser.add_argument(
+        "--target", metavar="COLUMN", action="append", help="the column to predict (repeated: columns of labels)"
+    )
     parser.add_argument("--env", metavar="ID", help="a Gymnasium environment, e.g. CartPole-v1")
     parser.add_argument(
         "--algorithm", choices=ALGORITHMS, help="how a policy is learned (default: what was tuned for --env, else ppo)"
@@ -49,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from pellucid.runs.fit import fit
     from pellucid.spec.tuned import tuned
 
-    spec, source = chosen_spec(args.spec, args.data, args.target, args.env, args.name, tuple(args.set), args.algorithm)
+    target = args.target[0] if args.target and len(args.target) == 1 else args.target
+    spec, source = chosen_spec(args.spec, args.data, target, args.env, args.name, tuple(args.set), args.algorithm)
     store = open_store(args, create=True)
     with reporting(args.quiet) as reporter:
         if args.env and (found := tuned(args.env, args.algorithm)):

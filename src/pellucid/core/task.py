@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-TaskKind = Literal["classify", "regress", "forecast", "volatility", "horizons", "control"]
+TaskKind = Literal["classify", "multilabel", "ordinal", "regress", "forecast", "volatility", "horizons", "control"]
+TABLE_KINDS = ("classify", "multilabel", "ordinal", "regress")  # tasks on the target of a table
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class Task:
 
     Args:
         name: unique within the program; the heads of the network and the outputs of the schema bear it.
-        kind: `classify`, `regress`; `forecast` (quantiles of the next log-return); `volatility` (log-variance
-            of the next `horizon` days); `horizons` (quantiles of a series' next steps); `control` (a policy for an
-            environment).
+        kind: `classify`, `multilabel` (any number of labels a row), `ordinal` (classes in an order), `regress`;
+            `forecast` (quantiles of the next log-return); `volatility` (log-variance of the next `horizon` days);
+            `horizons` (quantiles of a series' next steps); `control` (a policy for an environment).
         inputs: names of the schema's fields that this task reads.
         outputs: names of the columns that the program returns for this task, in order.
         unit: unit of the outputs, printed wherever they are ("logit", "log return", ...).
@@ -37,6 +38,12 @@ class Task:
     metric: str
     baselines: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def form(self) -> str:
+        """The kind; of a regression that gives more than a number what it gives: `quantiles` or `distribution`."""
+        more = [form for form in ("quantiles", "distribution") if form in self.options]
+        return more[0] if self.kind == "regress" and more else self.kind
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

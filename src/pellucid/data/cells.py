@@ -6,6 +6,7 @@ the CSV cell 1.00), so that a row keeps its key when an appended row turns integ
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ MOST_CATEGORIES = 500
 MANY_CATEGORIES = 100  # from here on, each must have LEAST_ROWS on average
 LEAST_ROWS = 5
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
+LISTS = (list, tuple, set, np.ndarray)
 MOSTLY = 0.9  # a column with this share of numbers was meant to be numeric
 
 
@@ -106,6 +108,19 @@ def column(name: str, series: pd.Series[Any], where: str, *, verbatim: bool = Fa
     else:
         read = _from_objects(name, series.astype(object).tolist(), where)
     return read
+
+
+def lists_as_text(series: pd.Series[Any]) -> pd.Series[Any]:
+    """A column whose cells that are lists are arrays of JSON; other cells, and the caller's column, as they are."""
+    if not pd.api.types.is_object_dtype(series.dtype):
+        return series
+    cells = [_list_text(cell) if isinstance(cell, LISTS) else cell for cell in series.tolist()]
+    return pd.Series(cells, index=series.index, dtype=object)
+
+
+def _list_text(cell: Any) -> str:
+    entries = sorted(cell, key=str) if isinstance(cell, set) else list(cell)
+    return json.dumps([str(entry) for entry in entries], ensure_ascii=False)
 
 
 def number_text(value: float) -> str:
@@ -198,7 +213,7 @@ def _number(text: str) -> float:
 def _cell_text(cell: Any, name: str, row: int, where: str) -> str:
     if type(cell) is str:
         return cell
-    if isinstance(cell, list | dict | set | tuple | np.ndarray | bytes):
+    if isinstance(cell, (*LISTS, dict, bytes)):
         raise DataError(
             f"column '{name}' holds a {type(cell).__name__} in row {row + 1}.",
             where=where,

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pellucid.data.cells import Column, column
+from pellucid.data.cells import Column, column, lists_as_text
 from pellucid.data.quick import number_texts, numbers_of, strings
 from pellucid.data.reading import Read
 
@@ -84,7 +84,7 @@ def _texts(name: str, series: pd.Series[Any], truth: bool, where: str) -> pa.Arr
     """Canonical texts of a piece of a column: as of the whole column, of which only `truth` need be known."""
     array = strings(series)
     if array is None:
-        return pa.array(column(name, series, where).texts.tolist(), pa.string())
+        return pa.array(column(name, lists_as_text(series), where).texts.tolist(), pa.string())
     numbers = numbers_of(array)
     if numbers is not None:
         return number_texts(numbers, array)

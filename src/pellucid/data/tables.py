@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.core.errors import DataError, SchemaError, nearest
+from pellucid.core.labels import BETWEEN
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
-from pellucid.data.cells import Column, column
+from pellucid.data.cells import Column, column, lists_as_text
 from pellucid.data.declared import codes, days_of, declared_fields, part_of
 from pellucid.data.images import (
     Pictures,
@@ -32,10 +33,11 @@ from pellucid.data.images import (
 from pellucid.data.large import quick_column, table_content_keys
 from pellucid.data.quarantine import KEPT, BadRow, Quarantine
 from pellucid.data.reading import TARGET, Progress, Read, read_source, release
+from pellucid.data.targets import Asked, labels_of, read_target, texts_of
 from pellucid.data.tidy import tidy
 from pellucid.spec.model import FieldSpec, ReadSpec
 
-FEW_INTEGERS = 20  # a target of at most so many whole numbers is a class
+WORDS = ("classify", "ordinal")  # kinds whose targets are words
 Source = Any  # whatever `data.sources.open_source` opens
 
 
@@ -44,10 +46,10 @@ class Table:
     """A table ready to be learned.
 
     Args:
-        rows: raw values; `targets` holds "target": class names, or float64.
+        rows: raw values; `targets` holds "target": class names, labels with bars between them, or float64.
         fields: the inferred inputs, in the order of the columns.
-        target: name of the target's column.
-        kind: "classify", "regress", or "" without a target.
+        target: name of the target's column, or their names.
+        kind: of the task that it asks for (see `data.targets.Target`), or "" without a target.
         classes: names of the classes in code order.
         notes: what was left out or changed, one sentence each.
         quarantine: rows that could not be read.
@@ -66,11 +68,11 @@ class Table:
 
 def read_table(
     source: Source,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     id: str | None = None,
     drop: Sequence[str] = (),
     *,
-    kind: str | None = None,
+    asked: Asked | None = None,
     query: str | None = None,
     read: ReadSpec | None = None,
     progress: Progress | None = None,
@@ -84,10 +86,10 @@ def read_table(
 
     Args:
         source: a file, pattern or URL (see `data.sources`), a database, a table in memory, or one of scikit-learn's.
-        target: the column to predict; rows that lack it are left out.
+        target: the column to predict, or several columns of labels; rows that lack one are left out.
         id: the column that identifies a row: present and different in every row.
         drop: columns that are no inputs.
-        kind: "classify" or "regress"; by default what the target's values suggest.
+        asked: how the target is to be read; by default as its values suggest.
         query: a table's name or a SELECT, for a database.
         read: how files are read.
         progress: told the share of the source that has been read, and the rows.
@@ -96,18 +98,20 @@ def read_table(
     Raises:
         DataError: the table cannot be read or used; names the column and the row (counted from 1).
     """
-    read, aside, declared = read or ReadSpec(), aside or {}, declared or {}
+    read, aside, declared, asked = read or ReadSpec(), aside or {}, declared or {}, asked or Asked()
+    wanted = [] if target is None else [target] if isinstance(target, str) else list(target)
     found = source if isinstance(source, Read) else read_source(source, read, query, progress)
-    options = {"target": target, "id": id, **aside}
+    options = {option: [name] for option, name in {"id": id, **aside}.items() if name is not None}
     declared = {**found.said, **declared}
     joins = {name: said for name, said in declared.items() if said.kind == "image" and said.image.columns}
-    listed = {**{option: [name] for option, name in options.items()}, "drop": drop}
+    listed: dict[str, Sequence[str]] = {"target": wanted, **options, "drop": drop}
     listed["fields"] = [name for name in declared if name not in joins]
     for option, names in listed.items():
-        known_columns([name for name in names if name is not None], found.names, option, found.where)
+        known_columns(names, found.names, option, found.where)
     drop = [*drop, *(name for name, said in declared.items() if said.drop)]
     used = [name for name in found.names if name not in {id, *drop}]
     notes = list(found.notes)
+    lists = len(wanted) == 1 and asked.kind == "multilabel"  # one column, whose cells may be empty
     pictures = {
         name: table_pictures(found, name, said, progress)
         for name, said in declared.items()
@@ -115,17 +119,11 @@ def read_table(
     }
     keep = np.flatnonzero(_tidied(found, used, read, notes, pictures))
     keys, good = _keys(found, id)[keep], len(keep)
-    if target is not None:
-        here = ~_column(found, target, read).take(keep).missing
-        if not here.any():
-            raise DataError(
-                f"the target '{target}' is empty in every row.", where=found.where, mend="name another target"
-            )
-        if not here.all():
-            notes.append(f"{int((~here).sum())} rows without '{target}' were left out")
-            keep, keys = keep[here], keys[here]
+    if wanted and not lists:
+        here = _with_target(found, wanted, read, keep, notes)
+        keep, keys = keep[here], keys[here]
     kept = {role: _kept(_column(found, name, read).take(keep), role, found.where) for role, name in aside.items()}
-    kept_names = [name for name in used if name not in {target, *aside.values()}]
+    kept_names = [name for name in used if name not in {*wanted, *aside.values()}]
     parts = {name: joined_columns(name, said.image, kept_names, found.where) for name, said in joins.items()}
     taken = {column for columns in parts.values() for column in columns} | set(pictures)
     plain = [name for name in kept_names if name not in taken]
@@ -137,25 +135,43 @@ def read_table(
         pixels = [_column(found, column, read).take(keep) for column in columns]
         inputs, values[name] = (*inputs, made), joined(made, pixels, found.where)
     if not inputs:
-        told = "; ".join(notes) or "all are target, id or dropped"
+        left = "; ".join(notes) or "all are target, id or dropped"
         mend = "give a table with at least one input that varies"
-        raise DataError(f"no column is left to learn from: {told}.", where=found.where, mend=mend)
+        raise DataError(f"no column is left to learn from: {left}.", where=found.where, mend=mend)
     if found.large:
         release()
-    targets: dict[str, npt.NDArray[Any]] = {}
-    classes: tuple[str, ...] = ()
-    if target is not None:
-        kind, targets[TARGET], classes = _target(_column(found, target, read).take(keep), kind, found.where)
+    done = None
+    if wanted:
+        told = [_column(found, name, read, lists=lists).take(keep) for name in wanted]
+        done = read_target(told, asked, found.where)
+        notes += done.notes
     return Table(
-        Rows(keys, values, targets, extra=kept),
+        Rows(keys, values, {} if done is None else {TARGET: done.y}, extra=kept),
         inputs,
-        target,
-        kind or "",
-        classes,
+        ", ".join(wanted) or None,
+        "" if done is None else done.kind,
+        () if done is None else done.classes,
         tuple(notes),
         found.quarantine,
         good,
     )
+
+
+def _with_target(
+    found: Read, wanted: Sequence[str], read: ReadSpec, keep: npt.NDArray[Any], notes: list[str]
+) -> npt.NDArray[np.bool_]:
+    """Which of the kept rows have a target."""
+    here = np.ones(len(keep), dtype=bool)
+    for name in wanted:
+        mine = ~_column(found, name, read).take(keep).missing
+        if not mine.any():
+            raise DataError(
+                f"the target '{name}' is empty in every row.", where=found.where, mend="name another target"
+            )
+        if not mine.all():
+            notes.append(f"{int((here & ~mine).sum())} rows without '{name}' were left out")
+        here &= mine
+    return here
 
 
 def _kept(column: Column, role: str, where: str) -> npt.NDArray[Any]:
@@ -206,8 +222,10 @@ def _tidied(
     return keep
 
 
-def _column(found: Read, name: str, read: ReadSpec, *, fast: bool = False) -> Column:
-    """A column as it is used."""
+def _column(found: Read, name: str, read: ReadSpec, *, fast: bool = False, lists: bool = False) -> Column:
+    """A column as it is used; its cells may be `lists`."""
+    if lists:
+        return column(name, lists_as_text(found.series(name)), found.where)
     series = tidy(name, found.series(name), read.decimal).series
     return quick_column(name, series, found.where) if fast else column(name, series, found.where)
 
@@ -277,7 +295,7 @@ def rows_from_frame(
     targets = {}
     if target in found.names and target is not None:
         read_as = column(target, found.series(target), found.where)
-        targets[TARGET] = _labels(read_as) if kind == "classify" else read_as.values("numeric", found.where)
+        targets[TARGET] = texts_of(read_as) if kind in WORDS else read_as.values("numeric", found.where)
     return Rows(keys, {f.name: _as_field(f, found, read) for f in fields}, targets)
 
 
@@ -309,46 +327,28 @@ def table_keys(source: Source, id: str | None = None) -> npt.NDArray[np.str_]:
     return _keys(found, id)
 
 
-def label_column(source: Source, target: str, kind: str) -> npt.NDArray[Any]:
-    """The target of every row, shape (n,): text for `classify`, else float64, NaN where it is missing."""
+def label_column(
+    source: Source, target: str | Sequence[str], kind: str, labels: Sequence[str] = (), separator: str = BETWEEN
+) -> npt.NDArray[Any]:
+    """The target of every row, shape (n,): text for classes and labels, else float64, NaN where it is missing.
+
+    Args:
+        kind: of the task.
+        labels, separator: of a multilabel one.
+    """
     found = read_source(source)
-    known_columns([target], found.names, "target", found.where)
-    labels = column(target, found.series(target), found.where)
-    return _labels(labels) if kind == "classify" else labels.values("numeric", found.where)
+    names = [target] if isinstance(target, str) else list(target)
+    known_columns(names, found.names, "target", found.where)
+    columns = [column(name, lists_as_text(found.series(name)), found.where) for name in names]
+    if kind == "multilabel":
+        return labels_of(columns, labels, separator, found.where)
+    return texts_of(columns[0]) if kind in WORDS else columns[0].values("numeric", found.where)
 
 
 def _keys(found: Read, id: str | None) -> npt.NDArray[np.str_]:
     if id:
         return _ids(column(id, found.series(id), found.where, verbatim=True), found.where)
     return table_content_keys(found)
-
-
-def _target(target: Column, kind: str | None, where: str) -> tuple[str, npt.NDArray[Any], tuple[str, ...]]:
-    values = sorted(set(target.texts))
-    whole = target.numbers is not None and bool((target.numbers == np.round(target.numbers)).all())
-    few = len(values) <= FEW_INTEGERS and len(values) <= max(2, len(target) / 5)
-    if len(values) == 1:
-        raise DataError(
-            f"the target '{target.name}' is {values[0]!r} in every row.", where=where, mend="a target needs two values"
-        )
-    if target.numbers is not None:
-        target.values("numeric", where)  # refuses infinite ones
-    if kind is None:
-        kind = "classify" if target.boolean or target.numbers is None or (whole and few) else "regress"
-    if kind == "regress":
-        return kind, target.values("numeric", where), ()
-    if len(values) > max(FEW_INTEGERS, len(target) / 5):
-        raise DataError(
-            f"the target '{target.name}' has {len(values)} different values in {len(target)} rows: too many classes.",
-            where=where,
-            mend="name another target, or learn a number (kind: regress)",
-        )
-    numeric = target.numbers is not None and not target.boolean
-    return kind, _labels(target), tuple(sorted(values, key=float) if numeric else values)
-
-
-def _labels(target: Column) -> npt.NDArray[np.str_]:
-    return target.texts.astype(np.str_)
 
 
 def _ids(column: Column, where: str) -> npt.NDArray[np.str_]:

@@ -67,7 +67,7 @@ def tidy(name: str, series: pd.Series[Any], decimal: str | None = None) -> Tidie
     elif series.dtype != object:
         return Tidied(series)
     cells = series.tolist()
-    if any(type(cell) is bool or isinstance(cell, list | dict) for cell in cells):
+    if any(type(cell) is bool or isinstance(cell, list | dict | tuple | set | np.ndarray) for cell in cells):
         return Tidied(series)
     texts = [
         cell.strip() if isinstance(cell, str) else "" if cell is None or cell is pd.NA else str(cell) for cell in cells

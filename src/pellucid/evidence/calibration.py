@@ -8,12 +8,13 @@ zero even for a perfectly calibrated program: `null_error` says how far, and no 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, ndtri
+from scipy.special import expit, log_softmax, ndtri
 
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
@@ -25,6 +26,8 @@ __all__ = [
     "brier",
     "calibration_error",
     "event",
+    "fit_rank_temperature",
+    "fit_scale",
     "fit_temperature",
     "null_error",
     "reliability_curve",
@@ -170,9 +173,38 @@ def fit_temperature(logits: npt.ArrayLike, codes: Codes) -> float:
     if z.shape[1] == 1:
         z = np.concatenate([np.zeros_like(z), z], axis=1)
 
+    rows = np.arange(len(codes))
+    return _temperature(lambda cooled: float(log_softmax(cooled, axis=1)[rows, codes].sum()), z, len(codes))
+
+
+def fit_rank_temperature(logits: npt.ArrayLike, codes: Codes) -> float:
+    """The same for log-odds of more than each class of an order, shape (n, k - 1)."""
+    z, rows = np.asarray(logits, dtype=np.float64), np.arange(len(codes))
+    ends = np.ones((len(z), 1))
+
+    def likelihood(cooled: Floats) -> float:
+        shares = -np.diff(np.concatenate([ends, expit(cooled), 0 * ends], axis=1), axis=1)
+        return float(np.log(np.clip(shares[rows, codes], 1e-12, 1.0)).sum())
+
+    return _temperature(likelihood, z, len(codes))
+
+
+def _temperature(likelihood: Callable[[Floats], float], z: Floats, n: int) -> float:
+    return _least(lambda log_t: -likelihood(z * np.exp(-log_t)), n)
+
+
+def fit_scale(nll: Callable[[float], float], n: int) -> float:
+    """The factor of least loss, looked for and held back as in `fit_temperature`.
+
+    Args:
+        nll: factor -> sum of the losses of n rows.
+    """
+    return _least(lambda log_t: nll(float(np.exp(log_t))), n)
+
+
+def _least(nll: Callable[[float], float], n: int) -> float:
     def loss(log_t: float) -> float:
-        own = log_softmax(z * np.exp(-log_t), axis=1)[np.arange(len(codes)), codes]
-        return float(log_t**2 / (2 * PRIOR**2) - own.sum()) / len(codes)
+        return float(log_t**2 / (2 * PRIOR**2) + nll(log_t)) / n
 
     found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-5})
     return float(np.exp(found.x))

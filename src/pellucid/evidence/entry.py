@@ -71,7 +71,7 @@ def task_entry(
     rows = []
     for answer in answers:
         row: dict[str, Any] = {"name": answer.name, "role": answer.role, "note": answer.note}
-        row |= {"label": spoken(answer.name), "about": about(task.kind, answer.name)}
+        row |= {"label": spoken(answer.name), "about": about(task.form, answer.name)}
         row |= dict.fromkeys(("value", "low", "high", "difference", "difference_low", "difference_high"))
         if answer.losses is not None:
             own_interval = mean_interval(answer.losses, block=block, seed=seed, name=f"{task.name}/{answer.name}")

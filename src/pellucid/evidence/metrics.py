@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.core.errors import DataError, nearest
+from pellucid.core.labels import label_matrix
 from pellucid.core.task import Task
+from pellucid.evidence.densities import ALL as DENSITIES
+from pellucid.evidence.densities import Density
 from pellucid.evidence.intervals import Floats
 
 __all__ = [
@@ -19,12 +22,21 @@ __all__ = [
     "accuracy",
     "auc",
     "class_codes",
+    "classes_of",
+    "coded",
+    "crps",
+    "density_of",
+    "exceedance",
     "expected_calibration_error",
+    "hamming",
     "is_constant",
     "label_and_unit",
     "mase",
+    "median_rank",
     "probabilities",
     "quantile_coverage",
+    "quantile_levels",
+    "rank_error",
     "resolve",
     "row_losses",
     "scaled_pinball",
@@ -154,6 +166,62 @@ def _over_known(losses: Floats) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def label_log_loss(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Minus the log-probability of each label's presence or absence, at most -log(1e-7), mean over the labels."""
+    on, chance = label_matrix(y, classes_of(task)), probabilities(outputs, task)
+    loss: Floats = -np.log(np.clip(np.where(on, chance, 1 - chance), TINY, 1.0)).mean(axis=1)
+    return loss
+
+
+def hamming(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Share of the labels that are said to be there and are not, or the reverse."""
+    on = label_matrix(y, classes_of(task))
+    loss: Floats = ((probabilities(outputs, task) > 0.5) != on).mean(axis=1)
+    return loss
+
+
+def ranked_probability(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Ranked probability score: (P(more than k) - 1[more than k])^2, mean over the cuts k (Epstein 1969); proper.
+
+    It counts how far from the truth probability lies, where a log loss only asks what the true class was given.
+    """
+    above = exceedance(outputs)
+    came = class_codes(y, task)[:, None] > np.arange(above.shape[1])
+    loss: Floats = ((above - came) ** 2).mean(axis=1)
+    return loss
+
+
+def rank_error(y: Values, outputs: Floats, task: Task) -> Floats:
+    """How many ranks the median class lies from the true one."""
+    return np.asarray(np.abs(median_rank(outputs) - class_codes(y, task)), dtype=np.float64)
+
+
+def exceedance(outputs: Floats) -> Floats:
+    """P(more than class k) from an ordinal task's log-odds of it, shape (n, k - 1)."""
+    found: Floats = 1 / (1 + np.exp(-np.clip(outputs, -500, 500)))
+    return found
+
+
+def median_rank(outputs: Floats) -> npt.NDArray[np.int64]:
+    """The class of which as much probability lies below as above, shape (n,): of the least expected rank error."""
+    return np.asarray((outputs > 0).sum(axis=1), dtype=np.int64)
+
+
+def negative_log_likelihood(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Minus the log-density of what came, by the family `task.options["distribution"]`; in the target's units."""
+    return density_of(task).nll(y.astype(np.float64), outputs)
+
+
+def crps(y: Values, outputs: Floats, task: Task) -> Floats:
+    """Continuous ranked probability score, the absolute error of a distribution (Gneiting & Raftery 2007); proper."""
+    return density_of(task).crps(y.astype(np.float64), outputs)
+
+
+def density_of(task: Task) -> Density:
+    """The family of a task's distribution."""
+    return DENSITIES[str(task.options["distribution"])]
+
+
 def qlike(y: Values, outputs: Floats, task: Task) -> Floats:
     """QLIKE of a log-variance forecast h: v / exp(h) - log(v) + h - 1, with v = exp(y) (Patton 2011).
 
@@ -212,6 +280,12 @@ ALL: dict[str, Metric] = {
         Metric("squared_error", "squared error", "unit of y, squared", squared_error),
         Metric("absolute_error", "absolute error", "unit of y", absolute_error),
         Metric("log_loss", "log loss", "nat", log_loss),
+        Metric("label_log_loss", "log loss, mean over labels", "nat", label_log_loss),
+        Metric("hamming", "wrong labels", "share of labels", hamming),
+        Metric("ranked_probability", "ranked probability score", "", ranked_probability),
+        Metric("rank_error", "error in ranks", "ranks", rank_error),
+        Metric("negative_log_likelihood", "negative log-likelihood", "nat", negative_log_likelihood),
+        Metric("crps", "continuous ranked probability score", "unit of y", crps),
         Metric("zero_one", "error rate", "share of rows", zero_one),
         Metric("negative_reward", "reward, negated", "reward", negative_reward),
     )
@@ -225,12 +299,26 @@ def label_and_unit(task: Task) -> tuple[str, str]:
         return "net return after costs, negated", "share of the notional a day"
     if task.metric == "negative_reward":
         return "return of an episode, negated", metric.unit
-    return metric.label, metric.unit
+    return metric.label, "unit of y" if task.form == "quantiles" else metric.unit
+
+
+def classes_of(task: Task) -> list[str]:
+    """Names of the classes, the labels, the order."""
+    return [str(label) for label in task.options.get("classes", ())]
+
+
+def coded(y: Values, task: Task) -> Values:
+    """Targets as numbers: class codes (n,), truth values of labels (n, k), or values (n,)."""
+    if task.kind == "multilabel":
+        return label_matrix(y, classes_of(task))
+    if task.kind in ("classify", "ordinal"):
+        return class_codes(np.asarray(y).astype(str), task)
+    return np.asarray(y, dtype=np.float64)
 
 
 def class_codes(y: Values, task: Task) -> npt.NDArray[np.int64]:
     """Class numbers of `y`: its own integers, or positions of its labels in `task.options["classes"]`."""
-    classes = [str(label) for label in task.options.get("classes", ())]
+    classes = classes_of(task)
     if y.dtype.kind in "iubf":
         return y.astype(np.int64)
     known = {label: code for code, label in enumerate(classes)}
@@ -245,11 +333,16 @@ def class_codes(y: Values, task: Task) -> npt.NDArray[np.int64]:
 
 
 def probabilities(outputs: Floats, task: Task) -> Floats:
-    """Class probabilities, shape (n, k), from a classifier's outputs.
+    """Class probabilities, shape (n, k), from a classifier's outputs; of labels, of each that it is there.
 
     The task's unit says what these are: "logit" (softmax over k columns, or the logit of class 1 in one column),
     anything else: probabilities.
     """
+    if task.kind == "multilabel":
+        return exceedance(outputs)
+    if task.kind == "ordinal":
+        ends = np.ones((len(outputs), 1))
+        return np.clip(-np.diff(np.concatenate([ends, exceedance(outputs), 0 * ends], axis=1), axis=1), 0.0, 1.0)
     if task.unit == "logit":
         if outputs.shape[1] == 1:
             one = 1 / (1 + np.exp(-np.clip(outputs, -500, 500)))

@@ -33,22 +33,29 @@ class Margin:
 
     Args:
         value: 0.01 is 1 %.
-        of: `loss`: a share of the baseline's mean loss; `year`: annualised net return, for daily trading losses.
+        of: `loss`: a share of the baseline's mean loss; `year`: annualised net return, for daily trading losses;
+            `nat`: of a log-density, whose zero depends on the target's unit: 0.01 is 1 % of the density.
     """
 
     value: float
-    of: Literal["loss", "year"] = "loss"
+    of: Literal["loss", "year", "nat"] = "loss"
 
     def absolute(self, losses: Floats) -> float:
         """In units of the loss of one row."""
+        if self.of == "nat":
+            return self.value
         return self.value / DAYS if self.of == "year" else self.value * abs(float(losses.mean()))
 
     def __str__(self) -> str:
+        if self.of == "nat":
+            return f"{self.value:g} nat"
         return f"{self.value * 100:g} %" + (" a year" if self.of == "year" else "")
 
 
 def margin_for(task: Task, value: float) -> Margin:
     """Of the annual net return for a task with trading costs (`options.cost_bps`), else of the baseline's loss."""
+    if task.form == "distribution":
+        return Margin(value, "nat")
     return Margin(value, "year" if "cost_bps" in task.options else "loss")
 
 
@@ -100,7 +107,7 @@ def judge(
     """
     own = finite(losses, where=f"losses of task '{task.name}'")
     others = {name: finite(values, where=f"losses of baseline '{name}'") for name, values in baselines.items()}
-    role = {name: resolve(task.kind, name).role for name in others} if roles is None else dict(roles)
+    role = {name: resolve(task.form, name).role for name in others} if roles is None else dict(roles)
     naive = [name for name in others if role[name] == "naive"]
     if not naive:
         raise DataError(
@@ -170,6 +177,8 @@ class _Phrases:
             scale, unit = -1e4, " bp a day"
         elif self.task.metric == "negative_reward":
             scale, unit = -1.0, ""
+        elif self.margin.of == "nat":
+            scale, unit = 1.0, " nat"
         elif base > 0:
             scale, unit = 100 / base, " % of its loss"
         else:

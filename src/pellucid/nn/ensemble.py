@@ -97,7 +97,7 @@ class EnsembleNetwork(Network):
         members: K.
         pieces: intervals of every number.
         numbers: fields that are cut into pieces; the others are taken as they are, or by their encoder.
-        mix: task -> "probability" (the mean is taken of probabilities) or "mean".
+        mix: task -> "probability" (the mean is taken of probabilities), "each" (of every column's own) or "mean".
         encoders: see `Network`.
     """
 
@@ -247,7 +247,7 @@ class EnsembleNetwork(Network):
     def _mean(self, raw: Tensor, task: str) -> Tensor:
         if self.mix.get(task, "mean") == "mean":
             return raw.mean(1)
-        if raw.shape[2] > 1:
+        if raw.shape[2] > 1 and self.mix[task] == "probability":
             return torch.log_softmax(raw, dim=2).logsumexp(1) - math.log(raw.shape[1])
         yes, no = (nn.functional.logsigmoid(sign * raw).logsumexp(1) for sign in (1.0, -1.0))
         return yes - no

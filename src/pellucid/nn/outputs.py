@@ -1,6 +1,6 @@
 """What a task's heads mean: raw numbers of the network to outputs in the program's units, and back for targets.
 
-One small class per kind of task. `head_widths` sizes the heads; `training` maps raw head outputs to the space in
+One small class per form of task. `head_widths` sizes the heads; `training` maps raw head outputs to the space in
 which the loss is computed (well scaled); `units` maps that space to the program's own units.
 """
 
@@ -17,6 +17,8 @@ from torch.nn.functional import softplus
 
 from pellucid.core.task import Task
 from pellucid.data.encoding import Encoding
+from pellucid.nn.apart import apart
+from pellucid.nn.densities import ALL as DENSITIES
 from pellucid.nn.horizons import Horizons
 
 Blocks = Mapping[str, Tensor]
@@ -44,8 +46,7 @@ class Classify:
         return z if z.shape[1] == 1 else z - z.mean(1, keepdim=True)
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
-        temperature = task.options.get("temperature")
-        return z if temperature is None else z / float(temperature)
+        return tempered(task, z)
 
 
 class Regress:
@@ -59,6 +60,72 @@ class Regress:
 
     def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
         return z * float(task.options["sd"]) + float(task.options["mean"])
+
+
+class Multilabel:
+    """The log-odds of every label; divided by the task's temperature, if it has one."""
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": len(task.options["classes"])}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        return raw["out"]
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return tempered(task, z)
+
+
+class Ordinal:
+    """The log-odds of more than each class but the last, decreasing (McCullagh 1980: a cumulative link).
+
+    What one score and K - 1 cutpoints are there, are cutpoints of each row here: a linear network with equal steps
+    is the proportional odds model, and a penalty on weights draws towards it. At zero all classes are equally likely.
+    """
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": len(task.options["classes"]) - 1}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        k = len(task.options["classes"])
+        return -apart(-raw["out"], torch.logit(torch.arange(1, k, dtype=torch.float64) / k))
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return tempered(task, z)
+
+
+def tempered(task: Task, z: Tensor) -> Tensor:
+    """Logits, divided by the task's temperature, if it has one."""
+    temperature = task.options.get("temperature")
+    return z if temperature is None else z / float(temperature)
+
+
+class Quantiles:
+    """Quantiles of a number that cannot cross; at zero those of the standard normal, whose units the target has."""
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": len(task.options["quantiles"])}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        return apart(raw["out"], torch.special.ndtri(torch.tensor(task.options["quantiles"], dtype=torch.float64)))
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        return z * float(task.options["sd"]) + float(task.options["mean"])
+
+
+class Distribution:
+    """The parameters of a family of `nn.densities`; the scale times the task's temperature, if it has one."""
+
+    def head_widths(self, task: Task) -> dict[str, int]:
+        return {"out": len(DENSITIES[task.options["distribution"]].outputs)}
+
+    def training(self, task: Task, raw: Mapping[str, Tensor]) -> Tensor:
+        return DENSITIES[task.options["distribution"]].parameters(raw["out"])
+
+    def units(self, task: Task, z: Tensor, blocks: Blocks, encoding: Encoding) -> Tensor:
+        options = task.options
+        found = DENSITIES[options["distribution"]].units(z, float(options["mean"]), float(options["sd"]))
+        widened = float(options.get("temperature", 1.0))
+        return torch.cat([found[:, :1], widened * found[:, 1:2], found[:, 2:]], dim=1) if widened != 1.0 else found
 
 
 class Forecast:
@@ -204,9 +271,13 @@ class Control:
         return torch.cat([policy, value], dim=1)
 
 
-ALL: dict[str, Outputs] = {
+ALL: dict[str, Outputs] = {  # by `Task.form`
     "classify": Classify(),
+    "multilabel": Multilabel(),
+    "ordinal": Ordinal(),
     "regress": Regress(),
+    "quantiles": Quantiles(),
+    "distribution": Distribution(),
     "forecast": Forecast(),
     "volatility": Volatility(),
     "horizons": Horizons(),
@@ -219,4 +290,4 @@ def trained_space(task: Task, network: Callable[[Blocks, str], dict[str, Tensor]
     raw = network(blocks, task.name)
     if task.kind == "control" and holds_in_band(task):
         raw = {**raw, "position": blocks["position"]}  # in its own units: a position is never scaled
-    return ALL[task.kind].training(task, raw)
+    return ALL[task.form].training(task, raw)

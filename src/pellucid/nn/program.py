@@ -84,7 +84,7 @@ class NetworkProgram:
         device = self.network.bias.device
         moved = {name: blocks[name].to(device) for name in declared.inputs}
         z = trained_space(declared, self.network, moved)
-        return OUTPUTS[declared.kind].units(declared, z, moved, self.encoding)
+        return OUTPUTS[declared.form].units(declared, z, moved, self.encoding)
 
     def joined(self, task: str, widths: Mapping[str, int]) -> Callable[[Tensor], Tensor]:
         """The same on blocks side by side (`core.program.Joined`): a plain network with one product per layer."""

@@ -46,8 +46,8 @@ def metric_unit(task: Json) -> Unit:
         return Unit("return of an episode", "", -1.0, "higher")
     if unit == "log return":
         return Unit(label, "bp", 1e4)
-    if unit == "share of rows":
-        return Unit(label, "% of rows", 100.0)
+    if unit in ("share of rows", "share of labels"):
+        return Unit(label, unit.replace("share", "%", 1), 100.0)
     return Unit(label, unit, 1.0, str(task.get("better") or "lower"))
 
 
@@ -105,6 +105,6 @@ def what_came(task: Json, y: Any) -> str:
         value = float(str(y)) * factor
     except ValueError:
         return "" if y is None else str(y)
-    if task.get("kind") == "classify" or not finite(value):
+    if task.get("kind") in ("classify", "multilabel", "ordinal") or not finite(value):
         return str(y)
     return f"{number(value, signed=True)} {unit}" if unit else number(value, digits=4)

@@ -210,6 +210,9 @@ def extra_facts(task: Json) -> list[tuple[str, str]]:
         if key == "sharpe":
             low, high = extra.get("sharpe_low"), extra.get("sharpe_high")
             shown = measured(value, low, high) if finite(low) and finite(high) else number(value, decimals=2)
+        elif isinstance(value, Mapping) and "this program" in value:
+            others = ", ".join(f"{who} {number(one)}" for who, one in value.items() if who != "this program")
+            shown = f"{number(value['this program'])} ({others})" if others else number(value["this program"])
         elif key in _SHARES:
             shown = percent(value, digits=2) if finite(value) else flat(value)
         else:
@@ -259,6 +262,7 @@ def table_sentences(task: Json) -> list[str]:
 
 _TOLD = (
     "calibration",
+    "labels",
     "conformal",
     "slices",
     "confusion",
@@ -268,7 +272,7 @@ _TOLD = (
     "label_errors",
     "fairness",
 )
-_SHARES = ("annual_return", "annual_volatility", "deflated_sharpe", "max_drawdown")
+_SHARES = ("annual_return", "annual_volatility", "deflated_sharpe", "max_drawdown", "all_labels_right", "accuracy")
 _EXTRA = {
     "annual_return": "Net return a year",
     "annual_volatility": "Volatility a year",
@@ -289,6 +293,16 @@ _EXTRA = {
     "baselines_cut_after": "Baselines that do not end are cut after, steps",
     "optimum": "Most that any policy can earn, exact",
     "expected_return": "What this policy earns on average, exact",
+    "hamming": "Wrong labels, share",
+    "all_labels_right": "Rows with every label right",
+    "macro_auc": "Area under the ROC curve, mean over labels",
+    "macro_f1": "F1, mean over labels",
+    "micro_f1": "F1 of all labels together",
+    "rank_error": "Error of the median class, ranks",
+    "accuracy": "Rows whose median class is right",
+    "kappa": "Agreement beyond chance, by squared ranks (kappa)",
+    "log_loss": "Log loss",
+    "crps": "Continuous ranked probability score",
     "optimum_within": "The interval contains the optimum",
 }
 _ORDER = {key: place for place, key in enumerate(_EXTRA)}

@@ -242,7 +242,7 @@ def _flips(
     shown = [i for i in order[:EXAMPLES] if changed[i]]
     y = rows.get("y_a")
     p_value = None
-    if task.kind == "classify" and y is not None:
+    if task.kind in ("classify", "multilabel", "ordinal") and y is not None:
         truth = y.astype(str).to_numpy()
         p_value = float(mcnemar(before != truth, after != truth).p)
     return {

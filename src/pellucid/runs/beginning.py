@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pellucid.spec.presets import env_spec, table_spec
 def chosen_spec(
     spec: Any,
     data: Any,
-    target: str | None,
+    target: str | Sequence[str] | None,
     env: str | None,
     name: str | None,
     overrides: tuple[str, ...],
@@ -73,7 +74,7 @@ def with_object(spec: Any, name: str, given: dict[str, Any]) -> tuple[Spec, None
     return found, None, objects
 
 
-def _one_beginning(spec: Any, data: Any, target: str | None, env: str | None) -> None:
+def _one_beginning(spec: Any, data: Any, target: Any, env: str | None) -> None:
     """A word that would be ignored is refused instead."""
     words = {"spec": spec, "env": env, "data": data, "target": target}
     given = [word for word, value in words.items() if value is not None]

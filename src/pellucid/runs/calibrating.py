@@ -18,18 +18,19 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
-from pellucid.core.task import Task
-from pellucid.evidence.calibration import fit_temperature
-from pellucid.evidence.conformal import lac_scores, threshold
-from pellucid.evidence.metrics import class_codes, probabilities
+from pellucid.core.task import TABLE_KINDS, Task
+from pellucid.evidence.calibration import fit_rank_temperature, fit_scale, fit_temperature
+from pellucid.evidence.conformal import threshold
+from pellucid.evidence.metrics import coded, density_of
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.judge import FoldResult
 from pellucid.runs.outputs import answers
+from pellucid.runs.promises import bounds, sets, strangeness
 from pellucid.runs.widening import widened
-from pellucid.spec.model import ClassifyTask
 from pellucid.spec.series import SeriesData
 
 MOST = 50_000  # rows of a fold: more would not move one number
+SCALED = ("classify", "multilabel", "ordinal", "distribution")
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 Floats = npt.NDArray[np.float64]
 Options = dict[str, dict[str, Any]]
@@ -37,7 +38,7 @@ Options = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class _Said:
-    """What one fold's fit said of its test rows: outputs at temperature 1, and targets (class codes or values)."""
+    """What one fold's fit said of its test rows: outputs at temperature 1, and targets (as of `metrics.coded`)."""
 
     outputs: Floats
     y: npt.NDArray[Any]
@@ -53,10 +54,10 @@ def calibrated(prob: Problem, results: Sequence[FoldResult]) -> tuple[list[FoldR
     if prob.rows is None or prob.rows.times is not None or len(results) < 2:
         return list(results), found
     for name, task in results[0].program.tasks.items():
-        if task.kind not in ("classify", "regress"):
+        if task.kind not in TABLE_KINDS:
             continue
         declared = prob.spec.tasks[name]
-        scaled = isinstance(declared, ClassifyTask) and declared.calibrate
+        scaled = bool(getattr(declared, "calibrate", False)) and task.form in SCALED
         said = [_said(r.program, r.program.task(name), prob.rows, r.fold.test) for r in results]
         for k, options in enumerate(each):
             options[name] = _options(task, [s for i, s in enumerate(said) if i != k], scaled)
@@ -76,26 +77,40 @@ def with_options(program: NetworkProgram, options: Mapping[str, Mapping[str, Any
 def _said(program: Program, task: Task, rows: Rows, test: Index) -> _Said:
     part = rows.take(test if len(test) <= MOST else np.sort(stream(0, "calibrating").permutation(test)[:MOST]))
     outputs = answers(program, task, part)
-    y = np.asarray(part.targets[task.options["target"]])
-    if task.kind == "classify":
-        return _Said(outputs, class_codes(y.astype(str), task))
-    known = np.isfinite(y.astype(np.float64))
-    return _Said(outputs[known], y[known].astype(np.float64))
+    y = coded(np.asarray(part.targets[task.options["target"]]), task)
+    if task.kind != "regress":
+        return _Said(outputs, y)
+    known = np.isfinite(y)
+    return _Said(outputs[known], y[known])
 
 
 def _options(task: Task, said: Sequence[_Said], scaled: bool) -> dict[str, Any]:
     outputs, y = np.concatenate([s.outputs for s in said]), np.concatenate([s.y for s in said])
     found: dict[str, Any] = {}
-    if task.kind == "classify":
-        if scaled:
-            found["temperature"] = round(fit_temperature(outputs, y), 6)
-            outputs = outputs / found["temperature"]
-        scores = lac_scores(y, probabilities(outputs, task))
-    else:
-        scores = np.abs(y - outputs[:, 0])
-    limits = {f"{level:g}": threshold(scores, level) for level in LEVELS}
+    if scaled:
+        found["temperature"] = round(_temperature(task, outputs, y), 6)
+        outputs = _rescaled(task, outputs, found["temperature"])
+    limits = {f"{level:g}": threshold(strangeness(task, outputs, y, level), level) for level in LEVELS}
     # What too few rows cannot promise is left out.
     return {**found, "conformal": {level: float(limit) for level, limit in limits.items() if np.isfinite(limit)}}
+
+
+def _temperature(task: Task, outputs: Floats, y: npt.NDArray[Any]) -> float:
+    if task.form == "distribution":
+        family = density_of(task)
+        return fit_scale(lambda factor: float(family.nll(y, _rescaled(task, outputs, factor)).sum()), len(y))
+    if task.kind == "ordinal":
+        return fit_rank_temperature(outputs, y)
+    if task.kind == "multilabel":  # one for all labels
+        return fit_temperature(outputs.reshape(-1, 1), y.reshape(-1).astype(np.int64))
+    return fit_temperature(outputs, y)
+
+
+def _rescaled(task: Task, outputs: Floats, temperature: float) -> Floats:
+    """Outputs as of a task with this temperature: a distribution has another scale, logits are divided."""
+    if task.form != "distribution":
+        return outputs / temperature
+    return np.concatenate([outputs[:, :1], temperature * outputs[:, 1:2], outputs[:, 2:]], axis=1)
 
 
 def promised(task: Task, level: float) -> float:
@@ -115,10 +130,11 @@ def promised(task: Task, level: float) -> float:
 
 
 def with_interval(task: Task, outputs: Floats, level: float) -> dict[str, Any]:
-    """Columns that hold the truth with probability `level`: `low` and `high`, or `set` with classes between bars."""
+    """Columns that hold the truth with probability `level`: `low` and `high`, or `set` (`a|b`)."""
     limit = promised(task, level)
     if task.kind == "regress":
-        return {"low": outputs[:, 0] - limit, "high": outputs[:, 0] + limit}
-    inside = 1.0 - probabilities(outputs, task) <= limit
+        low, high = bounds(task, outputs, limit, level)
+        return {"low": low, "high": high}
+    inside = sets(task, outputs, limit)
     classes = np.asarray(task.options["classes"], dtype=object)
     return {"set": ["|".join(classes[row]) for row in inside]}

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.core.errors import DataError, PellucidError
+from pellucid.core.labels import label_matrix
 from pellucid.core.rows import Rows
 from pellucid.data.encoding import Encoding
 from pellucid.data.images import averaged, compared, single_columns
 from pellucid.data.profile import ColumnProfile, Finding, profile_columns
 from pellucid.data.reading import Read, read_source
-from pellucid.data.tables import Table, known_columns, read_table
+from pellucid.data.tables import WORDS, Table, known_columns, read_table
+from pellucid.data.targets import asked_of
 from pellucid.evidence.controls import entity_isolation, memoriser, shuffled_target, truncation_invariance
 from pellucid.evidence.copies import copies_across
 from pellucid.evidence.folds import Fold
@@ -28,6 +30,7 @@ FEWEST_OF_CLASS = 5
 RARE_CLASS = 0.01
 MOSTLY_EMPTY = 0.5
 CONTROL_ROWS = 2000
+MOST_LABELS = 20  # that are looked at for leakage
 CHECKS = (
     "reading",
     "target",
@@ -87,12 +90,13 @@ def check_data(source: Any, spec: Spec) -> DataReport:
     data = spec.data
     assert isinstance(data, TableData)
     found = read_source(source, data.read, data.query)
-    named = {"target": data.target, "id": data.id, **data.aside}
-    for role, name in named.items():
-        known_columns([name] if name else [], found.names, role, found.where)
+    roles = {"id": data.id, **data.aside}
+    named = [*((name, "target") for name in data.targets if name), *((n, role) for role, n in roles.items() if n)]
+    for name, role in named:
+        known_columns([name], found.names, role, found.where)
     known_columns(data.drop, found.names, "drop", found.where)
     report = DataReport(found.where, len(found))
-    uses = {name: role for role, name in named.items() if name} | dict.fromkeys(data.drop, "left out")
+    uses = dict(named) | dict.fromkeys(data.drop, "left out")
     uses |= {name: "left out" for name, said in data.fields.items() if said.drop}
     report.columns = [
         _said(replace(c, use=uses.get(c.name, c.use)), data.fields.get(c.name))
@@ -142,14 +146,13 @@ def _columns(report: DataReport, fields: Mapping[str, FieldSpec]) -> None:
 
 def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Table | None:
     """The table as a fit reads it; what stops the reading is a problem."""
-    declared = next((t.kind for t in spec.tasks.values() if t.kind in ("classify", "regress")), None)
     try:
         table = read_table(
             found,
             data.target or None,
             data.id,
             data.drop,
-            kind=declared,
+            asked=asked_of(spec),
             read=data.read,
             aside=data.aside,
             declared=data.fields,
@@ -184,14 +187,14 @@ def _rows(table: Table, spec: Spec, report: DataReport) -> None:
     y = rows.targets.get("target")
     if y is not None:
         _target(table, y, report)
-        problems, notes = target_leakage(
-            single_columns(table.fields, rows.fields), y, table.kind, where=where, seed=spec.seed
-        )
-        report.problems += problems
-        report.notes += notes
+        columns = single_columns(table.fields, rows.fields)
+        for label, kind in _asked(table, y)[:MOST_LABELS]:
+            problems, notes = target_leakage(columns, label, kind, where=where, seed=spec.seed)
+            report.problems += problems
+            report.notes += notes
         report.checks["target leakage"] = "passed"
     _in_time(table, y, where, report)
-    labels = y if y is not None and table.kind == "classify" else None
+    labels = y if y is not None and table.kind in WORDS else None
     try:
         review = divide_review(spec, rows, labels)
         folds = divide_folds(spec, rows.take(review.train), None if labels is None else labels[review.train])
@@ -215,10 +218,22 @@ def _rows(table: Table, spec: Spec, report: DataReport) -> None:
     _pipeline(table, parts, report)
 
 
+def _asked(table: Table, y: npt.NDArray[Any]) -> list[tuple[npt.NDArray[Any], str]]:
+    """The questions that a target asks, each as classes or as numbers: of several labels, whether each is there."""
+    if table.kind != "multilabel":
+        return [(y, "classify" if table.kind in WORDS else "regress")]
+    on = label_matrix(y, table.classes)
+    frequent = np.argsort(np.abs(on.mean(0) - 0.5), kind="stable")  # the most balanced first
+    return [(np.where(on[:, j], "yes", "no"), "classify") for j in frequent]
+
+
 def _target(table: Table, y: npt.NDArray[Any], report: DataReport) -> None:
     report.checks["target"] = "passed"
     report.target = {"column": table.target, "kind": table.kind}
-    if table.kind != "classify":
+    if table.kind == "multilabel":
+        report.target["labels"] = dict(zip(table.classes, label_matrix(y, table.classes).sum(0).tolist(), strict=True))
+        return
+    if table.kind not in WORDS:
         cuts = np.quantile(y, [0, 0.25, 0.5, 0.75, 1])
         report.target["quartiles"] = [float(v) for v in cuts]
         return
@@ -289,7 +304,8 @@ def _shuffled(table: Table, y: npt.NDArray[Any], parts: list[Fold], spec: Spec, 
     blocks = encoding.encode(rows.take(some))
     columns = [averaged(blocks[f.name], f.shape, 8) if f.kind == "image" else blocks[f.name] for f in table.fields]
     matrix = np.concatenate([block.numpy() for block in columns], axis=1).astype(np.float64)
-    target = y[some].astype(str) if table.kind == "classify" else y[some]
+    asked, kind = _asked(table, y)[0]
+    target = asked[some].astype(str) if kind == "classify" else asked[some]
     units = rows.extra["group"][some] if "group" in rows.extra else None
     found, _ = shuffled_target(
         memoriser(matrix),

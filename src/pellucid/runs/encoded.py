@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
-from pellucid.core.task import Task
+from pellucid.core.task import TABLE_KINDS, Task
 from pellucid.data.images import averaged
 
 SINGLE = 5_000_000  # numbers of a matrix from which on it is one of single precision
@@ -52,7 +52,7 @@ def told_fewer(rows: Rows, folds: Sequence[tuple[Program, Index]]) -> list[str]:
             notes.append(f"baselines saw '{field.name}' averaged to at most {SIDE} x {SIDE} pixels")
     for program, train in folds:
         for task in program.tasks.values():
-            if task.kind not in ("classify", "regress"):
+            if task.kind not in TABLE_KINDS:
                 continue
             kept = len(fewer(train, columns_of(program, task, rows), 0))
             if kept < len(train):

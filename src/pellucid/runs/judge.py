@@ -14,19 +14,21 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
-from pellucid.core.task import Task
+from pellucid.core.task import TABLE_KINDS, Task
 from pellucid.data.declared import unseen
 from pellucid.data.reading import release
+from pellucid.evidence.baselines import ALL as BASELINES
 from pellucid.evidence.baselines import Answer, PriceContext, SeriesContext, TableContext, answer, offered, spoken
 from pellucid.evidence.entry import FoldRows, joined, task_entry
 from pellucid.evidence.finance import trading_summary
 from pellucid.evidence.folds import Fold, stratified_folds
-from pellucid.evidence.metrics import class_codes, is_constant
+from pellucid.evidence.metrics import coded, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.dividing import way
 from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.fair import fairness_extra
+from pellucid.runs.form_evidence import also_judged
 from pellucid.runs.horizons import horizons_extra
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.moments import block_of
@@ -90,8 +92,8 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
             judged = prob.rows.take(np.concatenate([fold.rows for fold in got.folds]))
             whole = np.concatenate(got.outputs)
             extra = horizons_extra(declared, judged, whole, answers, block=block_of(prob), seed=prob.spec.seed)
-        elif prob.rows.times is None and declared.kind in ("classify", "regress"):
-            extra = _of_table(prob, results, declared, got, parts)
+        elif prob.rows.times is None and declared.kind in TABLE_KINDS:
+            extra = _of_table(prob, results, declared, got, parts, answers)
         entries.append(
             task_entry(
                 declared,
@@ -117,7 +119,7 @@ def block_rows(prob: Problem) -> int:
 
 
 def _of_table(
-    prob: Problem, results: list[FoldResult], task: Task, got: Collected, parts: list[Index]
+    prob: Problem, results: list[FoldResult], task: Task, got: Collected, parts: list[Index], answers: list[Answer]
 ) -> dict[str, Any]:
     """Calibration, slices and curves of a task on a table, on at most 50,000 rows."""
     assert prob.rows is not None
@@ -133,6 +135,7 @@ def _of_table(
     own = results[0].program.tasks[task.name]
     rows = prob.rows.take(tested[drawn])
     found = table_extra(own, rows, table.iloc[drawn], limits[drawn], seed=prob.spec.seed)
+    found |= also_judged(own, table["y"].to_numpy(), np.concatenate(got.outputs), answers)
     sensitive = getattr(prob.spec.data, "sensitive", [])
     if sensitive:
         found["fairness"] = fairness_extra(
@@ -180,8 +183,7 @@ def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> Pric
     def matrix(index: Index) -> Floats:
         return encoded(result.program, task, rows, index)
 
-    y = rows.targets[task.options["target"]]
-    y = class_codes(np.asarray(y).astype(str), task) if task.kind == "classify" else np.asarray(y, dtype=np.float64)
+    y = coded(rows.targets[task.options["target"]], task)
     train = fewer(train, columns_of(result.program, task, rows), prob.spec.seed)
     return TableContext(matrix(train), y[train], matrix(test), y[test], prob.spec.seed)
 
@@ -209,7 +211,7 @@ def _wealth(task: Task, got: Collected, answers: list[Answer]) -> dict[str, Any]
 
 def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: float) -> dict[str, Any]:
     """A program from elsewhere on labelled rows, beside baselines that are cross-fitted on these very rows."""
-    if task.kind not in ("classify", "regress"):
+    if task.kind not in TABLE_KINDS:
         raise DataError(
             f"a {task.kind} program cannot be judged on a table.",
             where="evaluate(data, target)",
@@ -217,12 +219,13 @@ def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: 
         )
     table = outputs_table(program, task, rows)
     y = rows.targets[str(task.options.get("target", task.name))]
-    codes = class_codes(y.astype(str), task) if task.kind == "classify" else y.astype(np.float64)
+    codes = coded(y, task)
     blocks = program.encode(rows)
     x = np.concatenate([blocks[name].double().numpy() for name in task.inputs], axis=1)
-    folds = stratified_folds(codes if task.kind == "classify" else np.zeros(len(codes)), 5, seed)
+    folds = stratified_folds(codes if task.kind in ("classify", "ordinal") else np.zeros(len(codes)), 5, seed)
     contexts = [TableContext(x[f.train], codes[f.train], x[f.test], codes[f.test], seed) for f in folds]
-    names = ("majority" if task.kind == "classify" else "mean", "linear", "hist_gradient_boosting")
+    naive = next(name for name, baseline in BASELINES[task.form].items() if baseline.role == "naive")
+    names = (naive, "linear", "hist_gradient_boosting")
     asked = offered(replace(task, baselines=names))
     answers = [joined([answer(task, name, context) for context in contexts]) for name in asked]
     losses = table["loss"].to_numpy(dtype=float)[np.concatenate([f.test for f in folds])]
@@ -272,8 +275,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         elif other.rows.times is None:
             y = other.rows.targets[task.options["target"]][clean]
             y_own = own.rows.targets[task.options["target"]][train]
-            if task.kind == "classify":
-                y, y_own = (class_codes(np.asarray(v).astype(str), task) for v in (y, y_own))
+            y, y_own = coded(y, task), coded(y_own, task)
             matrices = [
                 np.concatenate([b.numpy().astype(np.float64) for b in program.encode(r).values()], axis=1)
                 for r in (own.rows.take(train), other.rows.take(clean))

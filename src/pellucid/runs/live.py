@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pellucid.core.errors import DataError
+from pellucid.core.labels import BETWEEN
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
@@ -23,12 +24,17 @@ from pellucid.runs.outputs import outputs_table
 SPELT = {"True": "1", "False": "0", "1": "True", "0": "False"}  # truth values as a model and a table may spell them
 
 
-def live_rows(program: Program, data: pd.DataFrame | Rows, target: str | None = None, id: str | None = None) -> Rows:
+def live_rows(
+    program: Program,
+    data: pd.DataFrame | Rows,
+    target: str | Sequence[str] | None = None,
+    id: str | None = None,
+) -> Rows:
     """Rows of a table for one program.
 
     Args:
         data: rows are taken as they are, with the targets they have.
-        target: the column with the truth.
+        target: the column with the truth; of labels, perhaps several.
         id: the column that identifies a row; without it, the content of all columns does.
     Raises:
         SchemaError: an input is missing, with the nearest name.
@@ -76,9 +82,10 @@ def paired(a: Side, b: Side) -> tuple[Side, Side]:
     return a, replace(b, tasks={name: task}, outputs={name: table})
 
 
-def _labels(task: Task, data: pd.DataFrame, target: str) -> npt.NDArray[Any]:
-    y = label_column(data, target, task.kind)
-    if task.kind != "classify":
+def _labels(task: Task, data: pd.DataFrame, target: str | Sequence[str]) -> npt.NDArray[Any]:
+    known, separator = tuple(task.options.get("classes", ())), str(task.options.get("separator", BETWEEN))
+    y = label_column(data, target, task.kind, known, separator)
+    if task.kind not in ("classify", "ordinal"):
         return y
     classes = [str(label) for label in task.options["classes"]]
     spelt = np.asarray([v if v in classes else SPELT.get(v, v) for v in y], dtype=np.str_)

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pellucid.core.labels import label_texts
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
-from pellucid.evidence.metrics import probabilities, row_losses, with_scale
+from pellucid.evidence.metrics import median_rank, probabilities, row_losses, with_scale
 from pellucid.nn.outputs import choices, likeliest
 from pellucid.runs.policies import POSITION, action_dimension, forecasts, greedy, replay_policy, rollout, trades
 
@@ -66,7 +67,12 @@ def _known(y: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.bool_]:
 
 
 def decisions(task: Task, outputs: npt.NDArray[Any], rows: Rows) -> npt.NDArray[np.str_]:
-    """What a person would act on: the class, the sign of the median, whether volatility is to rise."""
+    """What a person would act on: the (median) class, the labels, the sign of the median, whether volatility rises."""
+    if task.kind == "multilabel":
+        return label_texts(outputs > 0, task.options["classes"])
+    if task.kind == "ordinal":
+        ranks: npt.NDArray[np.str_] = np.asarray(task.options["classes"], dtype=np.str_)[median_rank(outputs)]
+        return ranks
     if task.kind == "classify":
         classes = np.asarray(task.options["classes"], dtype=np.str_)
         chosen: npt.NDArray[np.str_] = classes[probabilities(outputs, task).argmax(1)]

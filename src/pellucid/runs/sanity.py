@@ -19,16 +19,36 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.assemble import Assembly
+from pellucid.core.task import TABLE_KINDS
 from pellucid.nn.losses import loss_of
+from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
 from pellucid.nn.program import NetworkProgram
 from pellucid.supervised.learner import Supervised
 
-KINDS = ("classify", "regress")  # tasks whose loss without information is known
-ROWS, STEPS, LR = 30, 200, 1e-2  # of the batch that is learned by heart
+KINDS = TABLE_KINDS  # tasks whose loss without information is known
+ROWS, STEPS, LR, LOOK = 30, 200, 1e-2, 20  # of the batch that is learned by heart
 START = 0.25  # relative excess allowed at the start; a network that begins as a fitted additive model lies below
-HEART = 0.1  # of the loss without information that may be left of the batch
+HEART, DENSER = 0.1, 5.0  # of the loss without information that may be left; so much higher must a density become
 ENOUGH = 2000  # rows on which the last check looks
+
+
+MISREAD = {
+    "classify": "a target that was misread",
+    "multilabel": "labels that were misread (tasks.NAME.separator)",
+    "ordinal": "an order that was misread (tasks.NAME.order)",
+    "regress": "a target that was misread",
+    "quantiles": "a target that was misread",
+    "distribution": "a target of a few values only (classify, ordinal)",
+}
+AIM = {
+    "classify": "the target",
+    "multilabel": "any label",
+    "ordinal": "the target",
+    "regress": "the target",
+    "quantiles": "the target or its spread",
+    "distribution": "the target or its spread, or a family with too light tails (student)",
+}
 
 
 @dataclass(frozen=True)
@@ -52,13 +72,14 @@ def check_start(assembly: Assembly) -> list[Check]:
     for learner in _known(assembly):
         network, target, name = assembly.program.network, learner.target, learner.task.name
         first = _loss(learner, network, slice(0, ENOUGH))
-        blind = math.log(len(learner.task.options["classes"])) if learner.task.kind == "classify" else _variance(target)
-        passed = first <= (1.0 + START) * blind
+        blind = _blind(learner, target)
+        passed = first <= blind + START * abs(blind)
         look = "the initial weights, or inputs of huge size (pellucid check data)"
         found.append(Check(name, "start", first, blind, passed, look))
-        after = _by_heart(learner, network, HEART * blind)
-        look = "rows with equal inputs and different targets, a target that was misread, or too narrow a network"
-        found.append(Check(name, "one batch", after, HEART * blind, after <= HEART * blind, look))
+        enough = blind - math.log(DENSER) if learner.task.form == "distribution" else HEART * blind
+        after = _by_heart(learner, network, enough)
+        look = f"rows with equal inputs and different targets, {MISREAD[learner.task.form]}, or too narrow a network"
+        found.append(Check(name, "one batch", after, enough, after <= enough, look))
     return found
 
 
@@ -68,7 +89,8 @@ def check_end(assembly: Assembly, program: NetworkProgram) -> list[Check]:
     for learner in _known(assembly):
         seen = _loss(learner, program.network, slice(0, ENOUGH))
         blind = _constant(learner, learner.target[:ENOUGH])
-        look = "the learning rate and the number of updates (train), or inputs that say nothing of the target"
+        look = "the learning rate and the number of updates (train), or inputs that say nothing of "
+        look += AIM[learner.task.form]
         found.append(Check(learner.task.name, "inputs", seen, blind, seen < blind, look))
     return found
 
@@ -101,24 +123,51 @@ def _by_heart(learner: Supervised, network: nn.Module, enough: float) -> float:
     pupil, rows = copy.deepcopy(network), slice(0, ROWS)
     optimiser = torch.optim.Adam(pupil.parameters(), lr=LR)
     blocks, target = {name: block[rows] for name, block in learner.blocks.items()}, learner.target[rows]
+    best = math.inf
     for step in range(STEPS):
         optimiser.zero_grad()
         loss = loss_of(learner.task)(trained_space(learner.task, pupil, blocks), target).mean()
-        if step % 20 == 0 and float(loss.detach()) <= 0.5 * enough:
-            break
+        if step % LOOK == 0:  # a density that becomes ever higher may break down in the end
+            best = min(best, float(loss.detach()))
+            if best <= enough - 0.5 * abs(enough):
+                break
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return _loss(learner, pupil, rows)
+    return min(best, _loss(learner, pupil, rows))
 
 
-def _variance(target: Tensor) -> float:
-    return float(target.double().var(unbiased=False)) + float(target.double().mean()) ** 2
+@torch.no_grad()
+def _blind(learner: Supervised, target: Tensor) -> float:
+    """The loss of a network that says nothing: all its raw outputs are zero."""
+    ((head, k),) = OUTPUTS[learner.task.form].head_widths(learner.task).items()
+    z = learner.training({head: torch.zeros(1, k, dtype=torch.float64)}).expand(len(target), -1)
+    return float(loss_of(learner.task)(z, target).double().mean())
 
 
 def _constant(learner: Supervised, target: Tensor) -> float:
     """The lowest loss of an answer that is the same for every row."""
-    if learner.task.kind == "regress":
+    form = learner.task.form
+    if form == "regress":
         return float(target.double().var(unbiased=False))
-    share = torch.bincount(target.long()).double() / len(target)
+    if form == "multilabel":
+        return _entropy(torch.stack([target.double().mean(0), 1.0 - target.double().mean(0)])) / target.shape[1]
+    if form in ("classify", "ordinal"):
+        return _entropy(torch.bincount(target.long()).double() / len(target))
+    ((head, k),) = OUTPUTS[form].head_widths(learner.task).items()
+    raw = torch.zeros(1, k, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([raw], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        z = learner.training({head: raw}).expand(len(target), -1)
+        value = loss_of(learner.task)(z, target.double()).mean()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return float(closure().detach())
+
+
+def _entropy(share: Tensor) -> float:
     share = share[share > 0]
     return float(-(share * share.log()).sum())

@@ -140,7 +140,7 @@ def _entry(task: Task, found: Aggregate, pairs: list[Against], values: dict[str,
         {
             "name": pair.name,
             "label": spoken(pair.name),
-            "about": about(task.kind, pair.name),
+            "about": about(task.form, pair.name),
             "role": "naive",
             "note": "",
             **dict(zip(("value", "low", "high"), values[pair.name], strict=True)),

@@ -116,6 +116,6 @@ def alike(keys: Any, review: Sequence[str]) -> Any:
 
 def labels_of(prob: Problem) -> Any:
     """The class of every row as text; None where the target is no class."""
-    if prob.target_kind != "classify" or prob.rows is None:
+    if prob.target_kind not in ("classify", "ordinal") or prob.rows is None:
         return None
     return np.asarray([str(v) for v in prob.rows.targets["target"]])

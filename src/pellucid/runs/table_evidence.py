@@ -11,10 +11,11 @@ import pandas as pd
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence import calibration, curves
-from pellucid.evidence.conformal import lac_sets
 from pellucid.evidence.label_errors import likely_errors
-from pellucid.evidence.metrics import class_codes, probabilities
+from pellucid.evidence.metrics import coded, density_of, probabilities, quantile_levels
 from pellucid.evidence.slices import worst_slices
+from pellucid.runs.form_evidence import labelled, ranked, reliability, spread
+from pellucid.runs.promises import bounds, sets, strangeness
 
 LEVEL = 0.9  # of sets and intervals, in the evidence
 MOST = 50_000  # rows that are looked at
@@ -38,12 +39,17 @@ def table_extra(task: Task, rows: Rows, table: pd.DataFrame, limits: Floats, *, 
     outputs = table[[c for c in table if str(c).startswith("out:")]].to_numpy(dtype=float)
     losses = table["loss"].to_numpy(dtype=float)
     fields = {name: rows.fields[name] for name in task.inputs if name in rows.fields}
+    y = coded(table["y"].to_numpy(), task)
     found: Json = {"slices": _slices({n: v for n, v in fields.items() if v.ndim == 1}, losses, seed)}
-    if task.kind == "regress":
-        y = table["y"].to_numpy(dtype=float)
-        return found | _regressed(y, outputs[:, 0], limits, seed)
-    codes = class_codes(table["y"].to_numpy().astype(str), task)
-    return found | _classified(task, codes, outputs, limits, table["key"].astype(str).tolist(), seed)
+    if task.kind == "classify":
+        found |= _classified(task, y, outputs, table["key"].astype(str).tolist(), seed)
+    elif task.kind == "multilabel":
+        found |= labelled(task, y, outputs, seed)
+    elif task.kind == "ordinal":
+        found |= ranked(task, y, outputs, seed)
+    else:
+        found |= {"residuals": _residuals(y, _middle(task, outputs)), **spread(task, y, outputs, seed)}
+    return found | _covered(task, y, outputs, limits)
 
 
 def _slices(fields: dict[str, Any], losses: Floats, seed: int) -> Json:
@@ -58,35 +64,10 @@ def _slices(fields: dict[str, Any], losses: Floats, seed: int) -> Json:
     }
 
 
-def _classified(task: Task, codes: Any, outputs: Floats, limits: Floats, keys: list[str], seed: int) -> Json:
+def _classified(task: Task, codes: Any, outputs: Floats, keys: list[str], seed: int) -> Json:
     chance = probabilities(outputs, task)
-    predicted, came = calibration.event(codes, chance)
-    null, null_high = calibration.null_error(predicted, seed=seed)
-    parts = calibration.brier(predicted, came)
     classes = [str(name) for name in task.options["classes"]]
-    found: Json = {
-        "calibration": {
-            "error": calibration.calibration_error(predicted, came),
-            "null_mean": null,
-            "null_high": null_high,
-            "temperature": task.options.get("temperature"),
-            "brier": {
-                "score": parts.score,
-                "reliability": parts.reliability,
-                "resolution": parts.resolution,
-                "uncertainty": parts.uncertainty,
-                "within": parts.within,
-            },
-        },
-        "reliability": [p.__dict__ for p in calibration.reliability_curve(predicted, came)],
-    }
-    known = np.isfinite(limits)
-    if known.any():
-        inside = np.zeros(chance.shape, dtype=bool)
-        for limit in np.unique(limits[known]):
-            inside[limits == limit] = lac_sets(chance[limits == limit], float(limit))
-        held = inside[np.arange(len(codes)), codes][known]
-        found["conformal"] = _coverage(held, float(inside[known].sum(axis=1).mean()), "classes")
+    found = reliability(task, *calibration.event(codes, chance), seed)
     if len(classes) <= MOST_CLASSES:
         counts = curves.confusion(codes, chance.argmax(axis=1), len(classes))
         found["confusion"] = {"classes": classes, "counts": counts.tolist()}
@@ -98,27 +79,44 @@ def _classified(task: Task, codes: Any, outputs: Floats, limits: Floats, keys: l
     return found
 
 
-def _regressed(y: Floats, predicted: Floats, limits: Floats, seed: int) -> Json:
+def _middle(task: Task, outputs: Floats) -> Floats:
+    """The point that stands for a number's quantiles or distribution, shape (n,)."""
+    if task.form == "distribution":
+        return density_of(task).quantile(0.5, outputs)
+    if task.form == "quantiles":
+        return outputs[:, int(np.abs(quantile_levels(task) - 0.5).argmin())]
+    return outputs[:, 0]
+
+
+def _residuals(y: Floats, predicted: Floats) -> Json:
     left = curves.residuals(y, predicted)
     names = ("predicted", "observed", "low", "high", "n")
-    found: Json = {
-        "residuals": {
-            "mean": left.mean,
-            "sd": left.sd,
-            "r2": left.r2 if np.isfinite(left.r2) else None,
-            "bins": [{k: v if np.isfinite(v) else None for k, v in zip(names, row, strict=True)} for row in left.bins],
-        }
+    return {
+        "mean": left.mean,
+        "sd": left.sd,
+        "r2": left.r2 if np.isfinite(left.r2) else None,
+        "bins": [{k: v if np.isfinite(v) else None for k, v in zip(names, row, strict=True)} for row in left.bins],
     }
+
+
+def _covered(task: Task, y: Any, outputs: Floats, limits: Floats) -> Json:
+    """How often the sets or intervals held the truth; empty where none are promised."""
     known = np.isfinite(limits)
-    if known.any():
-        held = np.abs(y - predicted)[known] <= limits[known]
-        found["conformal"] = _coverage(held, float(2 * limits[known].mean()), "target units")
-    return found
-
-
-def _coverage(held: npt.NDArray[np.bool_], size: float, unit: str) -> Json:
-    low, high = calibration.wilson(float(held.sum()), len(held))
-    return {"level": LEVEL, "coverage": float(held.mean()), "low": low, "high": high, "size": size, "unit": unit}
+    if not known.any():
+        return {}
+    held = strangeness(task, outputs, y, LEVEL)[known] <= limits[known]
+    size = np.zeros(len(outputs))
+    for limit in np.unique(limits[known]):
+        mine = limits == limit
+        if task.kind == "regress":
+            low, high = bounds(task, outputs[mine], float(limit), LEVEL)
+            size[mine] = high - low
+        else:
+            size[mine] = sets(task, outputs[mine], float(limit)).sum(axis=1)
+    unit = {"regress": "target units", "multilabel": "labels"}.get(task.kind, "classes")
+    low_share, high_share = calibration.wilson(float(held.sum()), len(held))
+    told = {"level": LEVEL, "coverage": float(held.mean()), "low": low_share, "high": high_share}
+    return {"conformal": {**told, "size": float(size[known].mean()), "unit": unit}}
 
 
 def _drawn(curve: curves.Curve) -> Json:

@@ -11,7 +11,11 @@ from typing import Any
 Found = tuple[tuple[str, ...], str, str]  # path, got, allowed
 
 TABULAR = ("value_iteration", "policy_iteration", "q_learning", "sarsa")
-NEEDS = {"forecast": "prices", "volatility": "prices", "classify": "table", "regress": "table", "horizons": "series"}
+NEEDS = {
+    **dict.fromkeys(("forecast", "volatility"), "prices"),
+    **dict.fromkeys(("classify", "multilabel", "ordinal", "regress"), "table"),
+    "horizons": "series",
+}
 DATA = ("prices", "table", "series")
 
 
@@ -22,6 +26,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found += _days(data)
     found += _table(data, tasks)
     found += _series(raw, data, tasks)
+    found += _asks(data, tasks)
     found += _split(data, _mapping(raw.get("evidence")))
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
@@ -58,30 +63,31 @@ def _days(data: Mapping[str, Any]) -> Iterator[Found]:
 def _table(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
     if data.get("kind") != "table":
         return
-    target, drop = data.get("target"), data.get("drop")
-    if isinstance(target, str) and data.get("id") == target:
-        yield ("data", "id"), f"the target '{target}'", "another column than the target"
-    if isinstance(target, str) and isinstance(drop, list | tuple) and target in drop:
-        yield ("data", "drop"), f"the target '{target}'", "columns other than the target"
+    targets, drop = _targets(data), data.get("drop")
+    for target in targets:
+        if data.get("id") == target:
+            yield ("data", "id"), f"the target '{target}'", "another column than the target"
+        if isinstance(drop, list | tuple) and target in drop:
+            yield ("data", "drop"), f"the target '{target}'", "columns other than the target"
     for name, said in _mapping(data.get("fields")).items():
         field = _mapping(said)
         order = field.get("order")
         words = order if isinstance(order, list | tuple) else []
         path = ("data", "fields", str(name))
-        if name == target and (field.get("drop") or field.get("kind") or words):
-            yield path, f"the target '{target}'", "unit and description of the target"
+        if name in targets and (field.get("drop") or field.get("kind") or words):
+            yield path, f"the target '{name}'", "unit and description of the target"
         if field.get("kind") == "ordinal" and len(words) < 2:
             yield (*path, "order"), "no order", "the words of an ordinal, lowest first"
         if words and field.get("kind") not in (None, "ordinal"):
             yield (*path, "kind"), f"{field.get('kind')} with an order", "ordinal"
         if len({str(word) for word in words}) < len(words):
             yield (*path, "order"), "a word twice", "each word once"
-    supervised = [name for name, task in tasks.items() if _mapping(task).get("kind") in ("classify", "regress")]
+    supervised = [name for name, task in tasks.items() if NEEDS.get(str(_mapping(task).get("kind"))) == "table"]
     for name in supervised[1:]:
         yield (
             ("tasks", str(name)),
             "a second task for data.target",
-            f"one classify or regress task (here '{supervised[0]}')",
+            f"one task of it (here '{supervised[0]}')",
         )
 
 
@@ -109,6 +115,31 @@ def _listed(value: object) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
+def _targets(data: Mapping[str, Any]) -> list[str]:
+    target = data.get("target")
+    return [name for name in (target if isinstance(target, list | tuple) else [target]) if isinstance(name, str)]
+
+
+def _asks(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
+    """What a task asks of its target."""
+    for name, raw in tasks.items():
+        task, path = _mapping(raw), ("tasks", str(name))
+        kind, order = task.get("kind"), task.get("order")
+        if kind in ("classify", "ordinal", "regress") and len(_targets(data)) > 1:
+            yield (
+                (*path, "kind"),
+                f"{kind} with {len(_targets(data))} targets",
+                "multilabel, or one column as data.target",
+            )
+        if kind == "regress" and task.get("quantiles") is not None and task.get("distribution") is not None:
+            yield (*path, "distribution"), "a distribution beside quantiles", "one of the two"
+        if kind == "ordinal" and isinstance(order, list | tuple) and order:
+            if len(order) < 2:
+                yield (*path, "order"), "one class", "two or more, lowest first"
+            if len({str(word) for word in order}) < len(order):
+                yield (*path, "order"), "a word twice", "each word once"
+
+
 SPLITS = {"grouped": "group", "column": "split_column", "walk_forward": "time"}
 
 
@@ -127,8 +158,8 @@ def _split(data: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[Fou
     for key in ("purge", "embargo"):
         if evidence.get(key) and not timed:
             yield ("evidence", key), str(evidence[key]), "0 unless the split is walk_forward (data.time)"
-    taken: dict[str, str] = {}
-    for role in ("target", "id", "group", "time", "split_column"):
+    taken: dict[str, str] = dict.fromkeys(_targets(data), "target")
+    for role in ("id", "group", "time", "split_column"):
         column = data.get(role)
         if isinstance(column, str) and column in taken and {role, taken[column]} != {"target", "id"}:
             yield ("data", role), f"'{column}', the {taken[column]} too", "a column of its own"

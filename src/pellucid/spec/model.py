@@ -7,7 +7,6 @@ Units are part of the names or stand in the descriptions. No torch here: a spec 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -37,6 +36,7 @@ from pellucid.spec.reading import ReadSpec as ReadSpec
 from pellucid.spec.searching import SearchSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Share, Slug, TaskName
 from pellucid.spec.series import HorizonsTask, SeriesData
+from pellucid.spec.tasks import ClassifyTask, MultilabelTask, OrdinalTask, RegressTask, increasing
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 IN_MEMORY = "dataframe"  # the source of a table that was given as an object
@@ -114,6 +114,17 @@ class FieldSpec(Section):
     )
 
 
+def _columns(value: object) -> object:
+    """One problem, not one for each thing that a target may be."""
+    several = isinstance(value, list) and len(value) > 1 and len({*map(str, value)}) == len(value)
+    if all(isinstance(name, str) and name for name in (value if several and isinstance(value, list) else [value])):
+        return value
+    raise PydanticCustomError("target", "a column's name, or a list of two or more, each once")
+
+
+Target = Annotated[str | list[str], BeforeValidator(_columns)]
+
+
 class TableData(Section):
     """A table with one row per case."""
 
@@ -125,7 +136,7 @@ class TableData(Section):
     )
     query: str | None = Field(default=None, min_length=1, description="of a database: a table's name, or a SELECT")
     read: ReadSpec = ReadSpec()
-    target: str = Field(min_length=1, description="the column to predict")
+    target: Target = Field(description="the column to predict; several columns of 0 and 1 are labels")
     id: str | None = Field(
         default=None,
         min_length=1,
@@ -145,34 +156,15 @@ class TableData(Section):
     )
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
+
+    @property
     def aside(self) -> dict[str, str]:
         """Columns that decide where a row goes, by role."""
         roles = {"group": self.group, "time": self.time, "split": self.split_column}
         return {role: name for role, name in roles.items() if name is not None}
-
-
-class ClassifyTask(Section):
-    """Predict a class; the target is `data.target`."""
-
-    kind: Literal["classify"]
-    calibrate: bool = Field(
-        default=True,
-        description="divide the logits by a temperature, fitted on what the folds' fits said of rows they had not seen",
-    )
-    weight: Positive = Field(default=1.0, description="factor of this task's loss")
-    class_weights: Literal["equal", "balanced"] = Field(
-        default="equal", description="balanced: every class counts as much as any other, and odds are not the data's"
-    )
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="share of every target that is spread over all classes"
-    )
-
-
-class RegressTask(Section):
-    """Predict a number; the target is `data.target`."""
-
-    kind: Literal["regress"]
-    weight: Positive = Field(default=1.0, description="factor of this task's loss")
 
 
 class ForecastTask(Section):
@@ -187,9 +179,7 @@ class ForecastTask(Section):
     @field_validator("quantiles")
     @classmethod
     def _increasing(cls, value: list[float]) -> list[float]:
-        if any(b <= a for a, b in itertools.pairwise(value)):
-            raise PydanticCustomError("increasing", "increasing numbers, each once")
-        return value
+        return increasing(value)
 
 
 class VolatilityTask(Section):
@@ -367,7 +357,15 @@ class ExplainSpec(Section):
 
 AnyData = Annotated[PricesData | TableData | SeriesData, Field(discriminator="kind")]
 AnyTask = Annotated[
-    ClassifyTask | RegressTask | ForecastTask | VolatilityTask | HorizonsTask | ControlTask, Field(discriminator="kind")
+    ClassifyTask
+    | MultilabelTask
+    | OrdinalTask
+    | RegressTask
+    | ForecastTask
+    | VolatilityTask
+    | HorizonsTask
+    | ControlTask,
+    Field(discriminator="kind"),
 ]
 
 

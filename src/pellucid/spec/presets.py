@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,13 @@ def slug(text: str) -> str:
     return name if name[:1].isalpha() else f"program-{name}".rstrip("-")
 
 
-def table_spec(source: str, target: str, *, name: str | None = None, overrides: tuple[str, ...] = ()) -> Spec:
+def table_spec(
+    source: str, target: str | Sequence[str], *, name: str | None = None, overrides: tuple[str, ...] = ()
+) -> Spec:
     """The spec of `pellucid fit --data my.csv --target y`, of a folder of pictures, or of series."""
     settings = PICTURES if Path(source).is_dir() else SERIES if "data.kind=series" in overrides else TABLE
     stem = source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].split(".", 1)[0]
-    data = {"kind": "table", "source": source, "target": target}
+    data = {"kind": "table", "source": source, "target": target if isinstance(target, str) else list(target)}
     raw = {"name": name or slug(stem), "data": data, **settings}
     return spec_from(raw, where="--data/--target", overrides=overrides)
 

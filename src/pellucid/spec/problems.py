@@ -86,7 +86,11 @@ class Guide:
                 node = {"$ref": branch}
             elif "anyOf" in node and "type" not in node:
                 real = next(option for option in node["anyOf"] if option.get("type") != "null")
-                node = real | {k: v for k, v in node.items() if k != "anyOf"} | {"nullable": True}
+                node = (
+                    real
+                    | {k: v for k, v in node.items() if k != "anyOf"}
+                    | {"nullable": any(option.get("type") == "null" for option in node["anyOf"])}
+                )
             else:
                 return node
 

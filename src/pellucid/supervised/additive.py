@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from pellucid.core.task import TABLE_KINDS
 from pellucid.nn.ensemble import EnsembleNetwork
 from pellucid.supervised.learner import Supervised
 
 # Of the penalty: strength / 2 |W|², beside the sum of the rows' losses. With the pieces there are more columns.
 STRENGTHS = {False: (100.0, 30.0, 10.0, 3.0, 1.0, 0.3), True: (100.0, 10.0, 1.0)}
-KINDS = ("classify", "regress")
+KINDS = TABLE_KINDS
 STEPS = 60
 MOST = 5_000  # rows that it is fitted on: more do not change an additive model's few parameters much
 
@@ -70,7 +71,8 @@ class Additive:
 
         def fit(with_pieces: bool, strength: float, start: Tensor | None) -> Tensor:
             used = x if with_pieces else x[:, ~pieces]
-            scale = 0.5 if task.kind == "regress" else 1.0
+            # A sum over labels, each with a penalty as if it were alone; half a square is a log-likelihood.
+            scale = k if task.kind == "multilabel" else 0.5 if task.form == "regress" else 1.0
             return penalised(
                 used,
                 lambda z: scale * learner.row_losses(learner.training({head: z}), target).sum(),

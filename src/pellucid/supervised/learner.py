@@ -32,12 +32,12 @@ class SupervisedBatch(NamedTuple):
 
 
 class Supervised:
-    """The Learner of `classify`, `regress`, `forecast` and `volatility`.
+    """The Learner of everything that has a target: the tasks on tables, `forecast` and `volatility`.
 
     Args:
         task: what is learned.
         blocks: encoded training rows, each (n, columns).
-        target: in the training space of `nn.outputs`, shape (n,); class codes for `classify`.
+        target: in the training space of `nn.outputs`, shape (n,), or (n, k) of labels; codes of classes.
         batch: rows per update (all rows when fewer).
         held: rows that are held out of training, for `train.early_stop`.
         balanced: every class of a classification counts as much as any other.
@@ -115,7 +115,7 @@ class Supervised:
         raw = members(batch.blocks, self.task.name)
         count = next(iter(raw.values())).shape[1]
         z = self.training({name: value.flatten(0, 1) for name, value in raw.items()})
-        return Loss(self.row_losses(z, batch.target.repeat_interleave(count)).mean(), {})
+        return Loss(self.row_losses(z, batch.target.repeat_interleave(count, dim=0)).mean(), {})
 
     def gradients(self, network: nn.Module, batch: SupervisedBatch) -> Gradients | None:
         """What autograd would give, by hand, when network and loss are plain."""
@@ -139,7 +139,7 @@ class Supervised:
 
     def training(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Raw outputs of the heads, each (n, k), in the space of the loss."""
-        return OUTPUTS[self.task.kind].training(self.task, raw)
+        return OUTPUTS[self.task.form].training(self.task, raw)
 
     def row_losses(self, z: Tensor, target: Tensor) -> Tensor:
         """What is minimised: the rows' losses, weighed by their classes; shape (n,)."""

@@ -1,4 +1,4 @@
-"""Baselines that stand beside every metric, resolved by the kind of task and a name.
+"""Baselines that stand beside every metric, resolved by the form of task and a name.
 
 `naive` baselines need no skill (a constant, the last value, cash); a program shows skill only by beating all of
 them. `model` baselines are what an informed person would try first; a program is worth its while by beating these.
@@ -11,8 +11,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from pellucid.core.errors import DataError, MissingExtra, nearest
-from pellucid.core.task import Task
-from pellucid.evidence.baselines import control, forecast, series, tables, trade, volatility
+from pellucid.core.task import TABLE_KINDS, Task
+from pellucid.evidence.baselines import control, forecast, labels, series, spreads, tables, trade, volatility
 from pellucid.evidence.baselines.context import (
     Answer,
     Baseline,
@@ -42,13 +42,17 @@ __all__ = [
     "spoken",
 ]
 
-ALL: dict[str, dict[str, Baseline]] = {
+ALL: dict[str, dict[str, Baseline]] = {  # by `Task.form`
     "forecast": forecast.ALL,
     "volatility": volatility.ALL,
     "horizons": series.ALL,
     "control": trade.ALL | control.ALL,
     "classify": tables.CLASSIFY,
     "regress": tables.REGRESS,
+    "multilabel": labels.ALL,
+    "ordinal": labels.RANKS,
+    "quantiles": spreads.QUANTILES,
+    "distribution": spreads.DISTRIBUTIONS,
 }
 
 
@@ -64,7 +68,7 @@ SPOKEN = {
 
 def offered(task: Task) -> tuple[str, ...]:
     """The task's own baselines, and LightGBM for tables where it is installed."""
-    more = task.kind in ("classify", "regress") and find_spec("lightgbm") is not None
+    more = task.kind in TABLE_KINDS and find_spec("lightgbm") is not None
     return (*task.baselines, "lightgbm") if more and "lightgbm" not in task.baselines else task.baselines
 
 
@@ -73,18 +77,18 @@ def spoken(name: str) -> str:
     return SPOKEN.get(name, name.replace("_", " "))
 
 
-def about(kind: str, name: str) -> str:
+def about(form: str, name: str) -> str:
     """What a baseline does, in a few words; empty for an unknown one."""
-    found = ALL.get(kind, {}).get(name)
+    found = ALL.get(form, {}).get(name)
     return found.description if found else ""
 
 
-def resolve(kind: str, name: str) -> Baseline:
-    """The baseline `name` for tasks of `kind`."""
-    known = ALL.get(kind, {})
+def resolve(form: str, name: str) -> Baseline:
+    """The baseline `name` for tasks of `form`."""
+    known = ALL.get(form, {})
     if name not in known:
         raise DataError(
-            f"no baseline '{name}' for a task of kind '{kind}'; there are {', '.join(known) or 'none'}.",
+            f"no baseline '{name}' for a task of kind '{form}'; there are {', '.join(known) or 'none'}.",
             where="task.baselines",
             mend=nearest(name, known) or "use one of these",
         )
@@ -102,7 +106,7 @@ def answer(task: Task, name: str, context: Context) -> Answer:
         name: of the baseline.
         context: the kind of data that `task.kind` needs.
     """
-    baseline = resolve(task.kind, name)
+    baseline = resolve(task.form, name)
     try:
         outputs = baseline.fit_predict(task, context)
     except MissingExtra as error:

@@ -27,32 +27,66 @@ def majority(task: Task, context: TableContext) -> Floats:
     return _as_outputs(np.tile(shares, (len(context.x_test), 1)), task)
 
 
-def logistic(task: Task, context: TableContext) -> Floats:
+def make_logistic(seed: int) -> Any:
     """Logistic regression on standardised columns."""
     from sklearn.linear_model import LogisticRegression
 
-    return _classified(task, context, _scaled(LogisticRegression(max_iter=1000)))
+    return _scaled(LogisticRegression(max_iter=1000))
+
+
+def make_boosted(seed: int) -> Any:
+    """Histogram gradient boosting with scikit-learn's defaults."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(random_state=seed)
+
+
+def make_lightgbm(seed: int) -> Any:
+    """LightGBM with its defaults, one thread."""
+    return _lightgbm("LGBMClassifier", seed)
+
+
+def make_ridge(seed: int) -> Any:
+    """Ridge regression on standardised columns."""
+    from sklearn.linear_model import RidgeCV
+
+    return _scaled(RidgeCV(alphas=np.logspace(-3, 3, 13)))
+
+
+def make_boosted_values(seed: int) -> Any:
+    """Histogram gradient boosting with scikit-learn's defaults."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(random_state=seed)
+
+
+def make_lightgbm_values(seed: int) -> Any:
+    """LightGBM with its defaults, one thread."""
+    return _lightgbm("LGBMRegressor", seed)
+
+
+def logistic(task: Task, context: TableContext) -> Floats:
+    """Logistic regression on standardised columns."""
+    return _classified(task, context, make_logistic(context.seed))
 
 
 def boosted_classes(task: Task, context: TableContext) -> Floats:
     """Histogram gradient boosting with scikit-learn's defaults."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return _classified(task, context, HistGradientBoostingClassifier(random_state=context.seed))
+    return _classified(task, context, make_boosted(context.seed))
 
 
 def lightgbm_classes(task: Task, context: TableContext) -> Floats:
     """LightGBM with its defaults, one thread."""
-    return _classified(task, context, _lightgbm("LGBMClassifier", context.seed))
+    return _classified(task, context, make_lightgbm(context.seed))
 
 
 def lightgbm_values(task: Task, context: TableContext) -> Floats:
     """LightGBM with its defaults, one thread."""
-    model = _lightgbm("LGBMRegressor", context.seed)
+    model = make_lightgbm_values(context.seed)
     model.fit(context.x_train, context.y_train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about names of columns that nobody gave
-        return _in_pieces(model.predict, context.x_test).reshape(-1, 1)
+        return in_pieces(model.predict, context.x_test).reshape(-1, 1)
 
 
 def _lightgbm(name: str, seed: int) -> Any:
@@ -68,20 +102,16 @@ def mean(task: Task, context: TableContext) -> Floats:
 
 def ridge(task: Task, context: TableContext) -> Floats:
     """Ridge regression on standardised columns."""
-    from sklearn.linear_model import RidgeCV
-
-    model = _scaled(RidgeCV(alphas=np.logspace(-3, 3, 13)))
+    model = make_ridge(context.seed)
     model.fit(context.x_train, context.y_train)
-    return _in_pieces(model.predict, context.x_test).reshape(-1, 1)
+    return in_pieces(model.predict, context.x_test).reshape(-1, 1)
 
 
 def boosted_values(task: Task, context: TableContext) -> Floats:
     """Histogram gradient boosting with scikit-learn's defaults."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    model = HistGradientBoostingRegressor(random_state=context.seed)
+    model = make_boosted_values(context.seed)
     model.fit(context.x_train, context.y_train)
-    return _in_pieces(model.predict, context.x_test).reshape(-1, 1)
+    return in_pieces(model.predict, context.x_test).reshape(-1, 1)
 
 
 def _scaled(model: Any) -> Any:
@@ -92,19 +122,24 @@ def _scaled(model: Any) -> Any:
 
 
 def _classified(task: Task, context: TableContext, model: Any) -> Floats:
+    return _as_outputs(chances(task, context, model), task)
+
+
+def chances(task: Task, context: TableContext, model: Any) -> Floats:
+    """Class probabilities of the test rows by a classifier that is fitted on the training rows, shape (n, k)."""
     codes = class_codes(context.y_train, task)
     chance = np.zeros((len(context.x_test), _classes(task, context)))
     if len(np.unique(codes)) < 2:  # nothing to tell apart
         chance[:, codes[0]] = 1.0
-        return _as_outputs(chance, task)
+        return chance
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unconverged logistic regression is still a baseline
         model.fit(context.x_train, codes)
-        chance[:, model.classes_] = _in_pieces(model.predict_proba, context.x_test)
-    return _as_outputs(chance, task)
+        chance[:, model.classes_] = in_pieces(model.predict_proba, context.x_test)
+    return chance
 
 
-def _in_pieces(predict: Callable[[Any], Any], x: Any) -> Floats:
+def in_pieces(predict: Callable[[Any], Any], x: Any) -> Floats:
     """Predictions of very many rows some at a time: models copy what they are asked about."""
     if len(x) <= MANY:
         return np.asarray(predict(x), dtype=np.float64)

@@ -19,7 +19,9 @@ def table_evidence(task: Json, name: str) -> Markup | None:
         return None
     pictures = [p for p in (_confusion(extra, name), _residuals(extra, name), *_areas(extra, name)) if p is not None]
     tables = [
-        t for t in (_counts(extra, name), _left_over(extra, name), _slices(extra, name), _labels(extra, name)) if t
+        found
+        for part in (_each_label, _counts, _left_over, _slices, _labels)
+        if (found := part(extra, name)) is not None
     ]
     return join(
         [
@@ -122,6 +124,22 @@ def _fairness(one: Json, name: str) -> Markup:
     head = ("Group", "Called positive", "Found of the positive", "False alarms", "Came less predicted", "n")
     caption = f"{name}: groups of {text(one, 'field')}"
     return details(f"Groups of {text(one, 'field')}", table(caption, head, rows, numeric=(1, 2, 3, 4, 5)))
+
+
+def _each_label(extra: Json, name: str) -> Markup | None:
+    rows = [
+        (
+            text(one, "name"),
+            measured(*(one.get(end) for end in ("auc", "low", "high"))) if one.get("auc") is not None else "",
+            number(one.get("f1")),
+            count(one.get("n")),
+        )
+        for one in items(extra, "labels")
+    ]
+    if not rows:
+        return None
+    head = ("Label", "Area under the ROC curve [interval]", "F1", "Rows that have it")
+    return details(f"Labels ({len(rows)})", table(f"{name}: label by label", head, rows, numeric=(1, 2, 3)))
 
 
 def _labels(extra: Json, name: str) -> Markup | None:
