@@ -44,6 +44,10 @@ CASES = {
         {"kind": "table", "source": "diabetes", "target": "target"},
         {"y": {"kind": "regress", "quantiles": [0.1, 0.5, 0.8]}},
     ),
+    "one quantile": (
+        {"kind": "table", "source": "diabetes", "target": "target"},
+        {"y": {"kind": "regress", "quantiles": [0.8]}},
+    ),
     **{
         family: (
             {"kind": "table", "source": "diabetes", "target": "target"},

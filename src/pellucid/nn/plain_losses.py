@@ -55,4 +55,4 @@ def by_hand(task: Task, smoothing: float = 0.0) -> ByHand | None:
     if task.kind == "classify":
         return lambda z, target: log_loss(z, target, smoothing)
     # Of quantiles and distributions there are more outputs than one.
-    return squared if task.kind == "regress" and len(task.outputs) == 1 else None
+    return squared if task.form == "regress" and len(task.outputs) == 1 else None

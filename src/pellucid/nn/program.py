@@ -101,7 +101,7 @@ class NetworkProgram:
             if n % STEPS:  # `nn.products` is fast on whole steps of rows
                 blocks = blocks.rows(np.minimum(np.arange(n + STEPS - n % STEPS), n - 1))
             z = trained_space(declared, partial(_frozen, view), blocks)
-            return OUTPUTS[declared.kind].units(declared, z, blocks, self.encoding)[:n]
+            return OUTPUTS[declared.form].units(declared, z, blocks, self.encoding)[:n]
 
         return answer
 
