@@ -28,12 +28,13 @@ def task(metric: str, kind: TaskKind = "forecast", unit: str = "", **options: ob
 
 def test_every_metric_is_one_number_a_row() -> None:
     y = np.array([0, 1, 1])
+    shaped = dict.fromkeys(("label_log_loss", "hamming"), y[:, None])
+    shaped |= dict.fromkeys(("scaled_pinball", "mase"), np.column_stack([y, y + 1]))  # one step ahead, and the scale
     for name in ALL:
-        columns = 2 if name in ("log_loss", "zero_one", "pinball", "negative_log_likelihood", "crps") else 1
-        outputs = np.full((3, columns), 0.5)
+        single = name not in ("log_loss", "zero_one", "pinball", "negative_log_likelihood", "crps", *shaped)
+        outputs = np.full((3, 1 if single or name in ("label_log_loss", "hamming") else 2), 0.5)
         declared = task(name, quantiles=[0.1, 0.9], distribution="normal")
-        labels = name in ("label_log_loss", "hamming")
-        assert row_losses(declared, y[:, None] if labels else y, outputs).shape == (3,)
+        assert row_losses(declared, shaped.get(name, y), outputs).shape == (3,)
 
 
 def test_pinball_is_least_at_the_quantiles_and_agrees_with_sklearn() -> None:
