@@ -7,6 +7,7 @@ Units are part of the names or stand in the descriptions. No torch here: a spec 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
