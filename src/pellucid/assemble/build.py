@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pellucid.assemble.encoders import describe
+from pellucid.assemble.networks import make_network
 from pellucid.assemble.problem import Problem
 from pellucid.assemble.targets import training_target
 from pellucid.assemble.tasks import declare, make_schema
@@ -29,8 +28,6 @@ from pellucid.envs.vectorise import make as make_env
 from pellucid.multitask import ALL as COMBINES
 from pellucid.nn.ensemble import EnsembleNetwork
 from pellucid.nn.network import Network, safe
-from pellucid.nn.outputs import ALL as OUTPUTS
-from pellucid.nn.outputs import network_inputs
 from pellucid.nn.program import NetworkProgram
 from pellucid.nn.series import SeriesNetwork
 from pellucid.optim import ELEMENTWISE, Flat
@@ -41,7 +38,6 @@ from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
 from pellucid.spec.model import ControlTask, Spec, TrainSpec
-from pellucid.spec.series import SeriesData
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
 from pellucid.supervised.learner import Supervised, SupervisedBatch
@@ -50,8 +46,6 @@ from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.learner import Learner, Part
 from pellucid.train.loop import LoopConfig, Trainer
 from pellucid.train.phases import Phase, Phases
-
-MIX = {"classify": "probability", "multilabel": "each"}  # of which an ensemble's members give the mean
 
 
 @dataclass
@@ -164,91 +158,13 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
                 raw = {t.options[name]: Scale(RAW, 1) for name in ("level", "scale")}
                 encoding = Encoding({**encoding.scales, **raw})
     normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
-    inputs = {t.name: network_inputs(t) for t in tasks.values()}
-    widths = {f.name: encoding.scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
-    heads = {t.name: OUTPUTS[t.form].head_widths(t) for t in tasks.values()}
     blocks: Mapping[str, Tensor] = encoding.encode_together(rows) if rows is not None else {}
-    encoders = describe(spec, {f.name: f for f in fields if f.name in widths}, encoding.scales)
-    network: Network
-    if spec.network.kind == "ensemble":
-        network = _ensemble(spec, fields, tasks, blocks, widths, inputs, heads, encoders, seed)
-    elif isinstance(spec.data, SeriesData):
-        network = _series(spec, tasks, widths, inputs, heads, encoders, seed)
-    else:
-        network = Network(
-            widths,
-            inputs,
-            heads,
-            width=spec.network.width,
-            depth=spec.network.depth,
-            activation=spec.network.activation,
-            normalise=normalise,
-            critics={t.name: t.options["actions"] for t in tasks.values() if t.options.get("algorithm") == "sac"},
-            images={f.name: f.shape for f in fields if f.kind == "image" and f.name not in encoders},
-            encoders=encoders,
-            seed=seed,
-        )
+    network = make_network(spec, fields, tasks, blocks, encoding.scales, normalise=normalise, seed=seed)
     network = network.to(spec.train.device)
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
     return Assembly(program, *_trainer(spec, network, learners, seed, encoding), learners, spec.train.lr)
-
-
-def _ensemble(
-    spec: Spec,
-    fields: tuple[Field, ...],
-    tasks: dict[str, Task],
-    blocks: Mapping[str, Tensor],
-    widths: dict[str, int],
-    inputs: dict[str, tuple[str, ...]],
-    heads: dict[str, dict[str, int]],
-    encoders: dict[str, dict[str, Any]],
-    seed: int,
-) -> EnsembleNetwork:
-    numbers = [
-        f.name for f in fields if f.name in widths and f.name not in encoders and f.kind in ("numeric", "series")
-    ]
-    network = EnsembleNetwork(
-        widths,
-        inputs,
-        heads,
-        width=spec.network.width,
-        depth=spec.network.depth,
-        members=spec.network.members,
-        pieces=spec.network.pieces,
-        numbers=numbers,
-        mix={t.name: MIX.get(t.kind, "mean") for t in tasks.values()},
-        encoders=encoders,
-        seed=seed,
-    )
-    network.cut(blocks)
-    return network
-
-
-def _series(
-    spec: Spec,
-    tasks: dict[str, Task],
-    widths: dict[str, int],
-    inputs: dict[str, tuple[str, ...]],
-    heads: dict[str, dict[str, int]],
-    encoders: dict[str, dict[str, Any]],
-    seed: int,
-) -> SeriesNetwork:
-    (task,) = tasks.values()
-    group = task.options["group"]
-    read = [task.options["lags"], task.options["mean"]]
-    return SeriesNetwork(
-        widths,
-        inputs,
-        heads,
-        width=spec.network.width,
-        depth=spec.network.depth,
-        activation=spec.network.activation,
-        encoders=encoders,
-        starts={task.name: {"fields": read, "group": group, "entries": widths[group] if group else 1}},
-        seed=seed,
-    )
 
 
 @torch.no_grad()

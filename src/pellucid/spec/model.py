@@ -248,10 +248,11 @@ class ControlTask(Section):
 class NetworkSpec(Section):
     """The shared trunk."""
 
-    kind: Literal["mlp", "ensemble", "tcn", "transformer"] = Field(
+    kind: Literal["mlp", "ensemble", "tokens", "tcn", "transformer"] = Field(
         default="mlp",
-        description="ensemble: members that share nearly all weights, for tables (TabM); tcn, transformer: causal "
-        "convolutions or attention over the steps of a series (data.kind: series)",
+        description="ensemble: members that share nearly all weights, for tables (TabM); tokens: a transformer with a "
+        "token per field, for mixed inputs; tcn, transformer: causal convolutions or attention over the steps of a "
+        "series (data.kind: series)",
     )
     width: Count = Field(default=256, le=16384, description="units per layer")
     depth: Count = Field(default=2, le=64, description="layers")
@@ -259,7 +260,8 @@ class NetworkSpec(Section):
     members: Count = Field(default=16, le=1024, description="of an ensemble")
     images: Literal["convnet", "vit"] = Field(default="convnet", description="what reads the pictures of a table")
     vision: VisionSpec = VisionSpec()
-    pieces: int = Field(default=16, ge=0, le=512, description="intervals that an ensemble cuts every number into")
+    attention: Count = Field(default=4, le=256, description="heads of a layer of tokens; the width is a multiple")
+    pieces: int = Field(default=16, ge=0, le=512, description="intervals that ensemble and tokens cut a number into")
 
 
 class EarlyStopSpec(Section):
