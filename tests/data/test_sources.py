@@ -6,6 +6,7 @@ import datetime
 import gzip
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -238,14 +239,17 @@ def test_what_a_database_refuses(database: str, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(DataError, match="no rows"):
         read_table(database, "y", query="other")
     with pytest.raises(MissingExtra, match="driver of this database"):
-        read_table("postgresql+psycopg://me:secret@localhost/x", "y")
+        read_table("mysql+nosuch://me:secret@localhost/x", "y")
     with pytest.raises(DataError, match="variable NOT_THERE is not set") as caught:
         read_table("postgresql://me:${NOT_THERE}@localhost/x", "y")
     monkeypatch.setenv("WORD", "secret")
-    for url in ("postgresql+psycopg://me:${WORD}@localhost/x", "mysql+nosuch://me:secret@localhost/x"):
+    for url in ("postgresql+nosuch://me:${WORD}@localhost/x", "mysql+nosuch://me:secret@localhost/x"):
         with pytest.raises(MissingExtra) as missing:
             read_table(url, "y")
         assert "secret" not in str(missing.value)
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # as if it were not installed
+    with pytest.raises(MissingExtra, match=r"pellucid\[postgres\]"):
+        read_table("postgres://me:secret@localhost/x", "y")
 
 
 # Types

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pellucid.core.errors import DataError
 from pellucid.data.sources.columnar import frame_of
+from pellucid.data.sources.hugging import dataset_frame, is_dataset
 from pellucid.data.sources.opened import Chunk, Opened
 from pellucid.data.sources.records import flat
 
@@ -33,13 +34,16 @@ def as_frame(source: Any) -> pd.DataFrame:
     """A pandas frame of whatever holds a table; columns keep their types.
 
     Args:
-        source: a pandas frame; anything with the Arrow stream interface (polars, pyarrow, DuckDB) or the data frame
-            protocol; a numpy array (n, k) or structured array; columns by name; a list of records.
+        source: a pandas frame; a Hugging Face dataset (see `hugging`); anything with the Arrow stream interface
+            (polars, pyarrow, DuckDB) or the data frame protocol; a numpy array (n, k) or structured array; columns by
+            name; a list of records.
     Raises:
         DataError: it is none of these.
     """
     if isinstance(source, pd.DataFrame):
         return source
+    if is_dataset(source):
+        return dataset_frame(source)
     if hasattr(source, "__arrow_c_stream__"):
         return frame_of(pa.table(source))
     if isinstance(source, pa.RecordBatch):
@@ -54,7 +58,7 @@ def as_frame(source: Any) -> pd.DataFrame:
             raise DataError(said, where=WHERE, mend="columns of equal length") from None
     if isinstance(source, list) and source and all(isinstance(record, Mapping) for record in source):
         return pd.DataFrame([flat(dict(record)) for record in source])
-    if hasattr(source, "to_pandas"):  # a Hugging Face dataset, and others
+    if hasattr(source, "to_pandas"):
         frame = source.to_pandas()
         if isinstance(frame, pd.DataFrame):
             return frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def open_sql(url: str, query: str | None) -> Opened:
         parsed = make_url(SECRET.sub(_from_environment, url))
     except SQLAlchemyError as error:
         raise DataError(f"this is no database URL: {error}.", where=_masked(url), mend="sqlite:///file.db") from None
+    if parsed.drivername in ("postgres", "postgresql"):  # the driver of the extra `postgres`
+        parsed = parsed.set(drivername="postgresql+psycopg")
     where = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
         path = parsed.database or ""
@@ -58,15 +61,21 @@ def _rows(url: Any, query: str | None, where: str) -> Iterator[Chunk]:
     try:
         engine = create_engine(url)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
+        own = url.drivername == "postgresql+psycopg"
+        mend = "pip install 'pellucid[postgres]'" if own else "install the driver that the URL names, or name another"
         raise MissingExtra(
             f"the driver of this database is not installed: {error}.",
             where=where,
-            mend="install it, e.g. pip install psycopg for postgresql+psycopg://...",
+            mend=mend,
         ) from None
     try:
         statement = _statement(engine, query, where)
         with engine.connect() as connection:
-            result = connection.execution_options(stream_results=True).execute(statement)
+            # A WITH may delete; the server itself refuses that.
+            options = {"stream_results": True, "postgresql_readonly": True}
+            if url.get_backend_name() != "postgresql":
+                del options["postgresql_readonly"]
+            result = connection.execution_options(**options).execute(statement)
             names, seen = list(map(str, result.keys())), 0
             for rows in result.partitions(rows_of(len(names))):
                 columns: Any = zip(*rows, strict=True)
@@ -94,6 +103,8 @@ def _series(cells: list[Any]) -> pd.Series[Any]:
             return pd.Series(cells, dtype="Int64")
         except OverflowError:
             return pd.Series(cells, dtype=object)
+    if kinds == {Decimal}:
+        return pd.Series([None if cell is None else float(cell) for cell in cells], dtype="float64")
     return pd.Series(cells, dtype="float64" if kinds == {float} else object)
 
 
