@@ -186,16 +186,20 @@ def _encoder(network: Network, field: str) -> FieldEncoder:
     return encoder
 
 
+def is_plain(network: nn.Module, task: str) -> bool:
+    """Forward and backward can be computed by hand: nothing is attached, frozen, shared or elsewhere."""
+    if type(network) is not Network or not isinstance(network.trunk[0], (nn.ReLU, nn.Tanh)):
+        return False
+    if not all(isinstance(network.encoders[safe(field)], FieldEncoder) for field in network.inputs[task]):
+        return False  # an image
+    if any(module._forward_hooks or module._forward_pre_hooks for module in network.modules()):
+        return False
+    return all(p.device.type == "cpu" and p.dtype == torch.float32 and p.requires_grad for p in network.parameters())
+
+
 def plain_view(network: nn.Module, task: str) -> PlainView | None:
     """A view of a plain network, or None when only autograd will do."""
-    if type(network) is not Network or not isinstance(network.trunk[0], (nn.ReLU, nn.Tanh)):
+    if not is_plain(network, task):
         return None
-    if not all(isinstance(network.encoders[safe(field)], FieldEncoder) for field in network.inputs[task]):
-        return None  # an image
-    for module in network.modules():
-        if module._forward_hooks or module._forward_pre_hooks:
-            return None
-    for parameter in network.parameters():
-        if parameter.device.type != "cpu" or parameter.dtype != torch.float32 or not parameter.requires_grad:
-            return None
+    assert isinstance(network, Network)
     return PlainView(network, task)

@@ -18,7 +18,7 @@ from pellucid.data.blocks import beside, taken
 from pellucid.nn.losses import log_loss, loss_of
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
-from pellucid.nn.plain import PlainView, plain_view
+from pellucid.nn.plain import PlainView, is_plain, plain_view
 from pellucid.nn.plain_losses import by_hand
 from pellucid.supervised.augment import Augment
 from pellucid.train.learner import Gradients, Loss, State
@@ -131,10 +131,16 @@ class Supervised:
         return Gradients(value, {}, view.parameters, view.gradients, view.vector)
 
     def _view_of(self, network: nn.Module) -> PlainView | None:
-        """The fast path, looked for once an epoch: what is frozen or attached may change in between."""
+        """The fast path, looked at once an epoch: what is frozen or attached may change in between."""
         epoch = self._order[0] if self._order is not None else -1
-        if self._viewed is None or self._viewed[0] is not network or self._viewed[1] != epoch:
+        if self._viewed is None or self._viewed[0] is not network:
             self._viewed = (network, epoch, plain_view(network, self.task.name))
+        elif self._viewed[1] != epoch:
+            view = self._viewed[2]
+            view = (
+                view if view is not None and is_plain(network, self.task.name) else plain_view(network, self.task.name)
+            )
+            self._viewed = (network, epoch, view)
         return self._viewed[2]
 
     def training(self, raw: Mapping[str, Tensor]) -> Tensor:
