@@ -40,6 +40,7 @@ from pellucid.rl import build as build_learner
 from pellucid.spec.model import ControlTask, Spec, TrainSpec
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
+from pellucid.supervised.expert import Expert
 from pellucid.supervised.learner import Supervised, SupervisedBatch
 from pellucid.supervised.starting import Starting
 from pellucid.train.held_out import Again, HeldOut
@@ -278,9 +279,14 @@ def _parts(
         for learner in watched:
             learner.take_all()
 
+    settle: Expert | None = None
+    if isinstance(begin, Additive) and begin.network.expert:
+        settle = Expert(begin.network, begin.learner)
+
     def restart() -> None:
+        kept = {} if settle is None else {"expert_share": settle.network.expert_share.clone()}
         with torch.no_grad():
-            network.load_state_dict(first)
+            network.load_state_dict({**first, **kept})
         set_optimiser_state(optimiser, blank)
         if begin is not None:
             begin()
@@ -294,6 +300,7 @@ def _parts(
         every=every,
         patience=stop.patience,
         again=again,
+        settle=settle,
     )
     part.begin()
     return [part]

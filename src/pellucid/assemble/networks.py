@@ -104,6 +104,8 @@ def _ensemble(spec: Spec, plan: Plan, seed: int) -> Network:
         numbers=plan.numbers,
         mix={t.name: MIX.get(t.kind, "mean") for t in plan.tasks.values()},
         encoders=plan.encoders,
+        # What a trained encoder says of a text or an image changes under an expert that stays.
+        expert=spec.network.expert and not plan.encoders and spec.train.early_stop.held_out is not None,
         seed=seed,
     )
     network.cut(plan.blocks)

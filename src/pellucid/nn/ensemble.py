@@ -66,7 +66,11 @@ class EnsembleNetwork(Network):
         numbers: fields that are cut into pieces; the others are taken as they are, or by their encoder.
         mix: task -> "probability" (the mean is taken of probabilities), "each" (of every column's own) or "mean".
         encoders: see `Network`.
+        expert: room for an additive model that answers beside the members, with the weight `expert_share`.
     """
+
+    expert_share: Tensor
+    expert_bias: Tensor
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class EnsembleNetwork(Network):
         numbers: Sequence[str] = (),
         mix: Mapping[str, str] | None = None,
         encoders: Mapping[str, Mapping[str, Any]] | None = None,
+        expert: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__({}, {}, {}, width=width, depth=1, activation="relu", seed=seed)
@@ -96,6 +101,7 @@ class EnsembleNetwork(Network):
             "numbers": list(numbers),
             "mix": dict(mix or {}),
             **({"encoders": described(encoders)} if encoders else {}),
+            **({"expert": True} if expert else {}),
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.mix = dict(mix or {})
@@ -106,6 +112,13 @@ class EnsembleNetwork(Network):
             for head, k in hs.items():
                 self.spans[task, head] = slice(out, out + k)
                 out += k
+        # The expert's likewise: it, too, sees the fields through the encoders alone.
+        self.expert: dict[tuple[str, str], slice] = {}
+        if expert:
+            self.expert = {at: slice(out + s.start - width, out + s.stop - width) for at, s in self.spans.items()}
+            self.register_buffer("expert_share", torch.zeros(()))
+            self.register_buffer("expert_bias", torch.zeros(out - width))
+            out += out - width
         for field, columns in widths.items():
             cut = field in numbers and pieces > 0
             how = (encoders or {}).get(field, {})
@@ -155,7 +168,7 @@ class EnsembleNetwork(Network):
 
     @torch.no_grad()
     def begin_additive(self, task: str, head: str, weight: Tensor, bias: Tensor) -> None:
-        """Let every member begin as an additive model: heads at zero but for their bias.
+        """Let every member begin as an additive model, heads at zero but for their bias; the expert is and stays it.
 
         Args:
             task, head: whose.
@@ -164,9 +177,13 @@ class EnsembleNetwork(Network):
         start = 0
         for field in self.inputs[task]:
             project = self.encoder(field).project
-            part = weight[:, start : start + project.in_features]
-            project.weight[self.spans[task, head]] = part.to(project.weight)
+            part = weight[:, start : start + project.in_features].to(project.weight)
+            for spans in (self.spans, self.expert):
+                if spans:
+                    project.weight[spans[task, head]] = part
             start += project.in_features
+        if self.expert:
+            self.expert_bias[self._place(task, head)] = bias.to(self.expert_bias)
         heads = self.heads[safe(task)]
         assert isinstance(heads, nn.ModuleDict)
         found = heads[head]
@@ -200,23 +217,43 @@ class EnsembleNetwork(Network):
             h = torch.relu(layer(h))
         return h
 
+    def _place(self, task: str, head: str) -> slice:
+        """Of a head among all heads' outputs."""
+        span, width = self.spans[task, head], self.architecture["width"]
+        return slice(span.start - width, span.stop - width)
+
     def members(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head and member, each (n, K, k)."""
-        encoded, heads = self.encoded(blocks, task), self.heads[safe(task)]
-        hidden = self.hidden(encoded)
+        return self._members(self.encoded(blocks, task), task)
+
+    def _members(self, encoded: Tensor, task: str) -> dict[str, Tensor]:
+        heads, hidden = self.heads[safe(task)], self.hidden(encoded)
         assert isinstance(heads, nn.ModuleDict)
         return {name: head(hidden) + encoded[:, None, self.spans[task, name]] for name, head in heads.items()}
 
     def actor(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
-        """Raw outputs of every head, each (n, k): the mean of the members' answers."""
-        return {name: self._mean(raw, task) for name, raw in self.members(blocks, task).items()}
+        """Raw outputs of every head, each (n, k): the mean of the members' answers, weighed with the expert's."""
+        encoded = self.encoded(blocks, task)
+        found = self._members(encoded, task)
+        share = float(self.expert_share) if self.expert else 0.0
+        if not share:
+            return {name: self._mean(raw, task) for name, raw in found.items()}
+        out = {}
+        for name, raw in found.items():
+            said = encoded[:, self.expert[task, name]] + self.expert_bias[self._place(task, name)]
+            members = raw.new_full((raw.shape[1],), (1.0 - share) / raw.shape[1])
+            weights = torch.cat([members, members.new_tensor([share])])
+            out[name] = self._mean(torch.cat([raw, said[:, None]], dim=1), task, weights)
+        return out
 
-    def _mean(self, raw: Tensor, task: str) -> Tensor:
+    def _mean(self, raw: Tensor, task: str, weights: Tensor | None = None) -> Tensor:
+        """Of answers (n, K, k); weighted by (K,) that add up to one."""
         if self.mix.get(task, "mean") == "mean":
-            return raw.mean(1)
+            return raw.mean(1) if weights is None else (raw * weights[:, None]).sum(1)
+        log_weights = -math.log(raw.shape[1]) if weights is None else weights.log()[:, None]
         if raw.shape[2] > 1 and self.mix[task] == "probability":
-            return torch.log_softmax(raw, dim=2).logsumexp(1) - math.log(raw.shape[1])
-        yes, no = (nn.functional.logsigmoid(sign * raw).logsumexp(1) for sign in (1.0, -1.0))
+            return (torch.log_softmax(raw, dim=2) + log_weights).logsumexp(1)
+        yes, no = (nn.functional.logsigmoid(sign * raw).add(log_weights).logsumexp(1) for sign in (1.0, -1.0))
         return yes - no
 
     def features(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:

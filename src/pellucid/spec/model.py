@@ -262,6 +262,11 @@ class NetworkSpec(Section):
     vision: VisionSpec = VisionSpec()
     attention: Count = Field(default=4, le=256, description="heads of a layer of tokens; the width is a multiple")
     pieces: int = Field(default=16, ge=0, le=512, description="intervals that ensemble and tokens cut a number into")
+    expert: bool = Field(
+        default=True,
+        description="an ensemble answers together with the additive model as which it begins, unless held-out rows "
+        "speak against that",
+    )
 
 
 class EarlyStopSpec(Section):

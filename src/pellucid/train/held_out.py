@@ -37,12 +37,21 @@ class HeldOut:
         every: updates between looks.
         patience: looks without a better loss after which training is over.
         again: when training is over, it begins again on all rows, and lasts as many epochs as were best.
+        settle: chooses by the rows held out what is not trained; called with the best weights in the network.
     """
 
     def __init__(
-        self, network: nn.Module, loss: Callable[[], float], *, every: int, patience: int, again: Again | None = None
+        self,
+        network: nn.Module,
+        loss: Callable[[], float],
+        *,
+        every: int,
+        patience: int,
+        again: Again | None = None,
+        settle: Callable[[], None] | None = None,
     ) -> None:
         self.network, self.loss, self.every, self.patience, self.again = network, loss, every, patience, again
+        self.settle = settle
         self.best, self.best_update, self.update = math.inf, -1, -1
         self.until = -1  # the second training's last update
         self.curve: list[list[float]] = []  # [update, loss]
@@ -74,6 +83,7 @@ class HeldOut:
             return
         until = update + round((self.best_update + 1) * self.again.share)
         if until < self.again.updates:  # else the best weights will do: there are many rows
+            self.restore_best()
             self.until, self._weights = until, {}
             self.again.release()
             self.again.restart()
@@ -90,6 +100,8 @@ class HeldOut:
         """Put the best weights into the network."""
         if self._weights:
             self.network.load_state_dict(self._weights)
+            if self.settle is not None:
+                self.settle()
 
     def get_state(self) -> State:
         best = None if math.isinf(self.best) else self.best
