@@ -18,6 +18,7 @@ from pellucid.supervised.learner import Supervised
 # Of the penalty: strength / 2 |W|², beside the sum of the rows' losses. With the pieces there are more columns.
 STRENGTHS = {False: (100.0, 30.0, 10.0, 3.0, 1.0, 0.3), True: (100.0, 10.0, 1.0)}
 KINDS = TABLE_KINDS
+PLAIN = (False, 1.0)  # no pieces, and the penalty of scikit-learn's logistic regression
 STEPS = 60
 MOST = 5_000  # rows that it is fitted on: more do not change an additive model's few parameters much
 
@@ -85,17 +86,17 @@ class Additive:
         if self.chosen is None and learner.held is not None:
             shown, _ = self._seen(learner.held.blocks)
             judge = learner.held.target[:: _stride(len(learner.held.target))]
-            lowest = float("inf")
+            tried: dict[tuple[bool, float], tuple[Tensor, Tensor]] = {}  # what is fitted, losses of the rows held out
             for with_pieces in (False, True) if bool(pieces.any()) else (False,):
                 start = None
                 for strength in STRENGTHS[with_pieces]:
                     start = fit(with_pieces, strength, start)
                     z = (shown if with_pieces else shown[:, ~pieces]) @ start[:-1] + start[-1]
-                    found = float(learner.judge_losses(learner.training({head: z}), judge).mean())
-                    if found < lowest:
-                        lowest, best, self.chosen = found, start, (with_pieces, strength)
+                    tried[with_pieces, strength] = start, learner.judge_losses(learner.training({head: z}), judge)
+            self.chosen = _preferred({name: losses for name, (_, losses) in tried.items()})
+            best = tried[self.chosen][0]
         if best is None:
-            self.chosen = self.chosen or (False, 1.0)
+            self.chosen = self.chosen or PLAIN
             best = fit(*self.chosen, None)
         assert self.chosen is not None
         weight = torch.zeros(len(pieces) + 1, k, dtype=best.dtype)
@@ -108,6 +109,14 @@ class Additive:
         some = {name: block[:: _stride(len(block))].to(device) for name, block in blocks.items()}
         x, pieces = self.network.seen(some, self.learner.task.name)
         return x.double().cpu(), pieces
+
+
+def _preferred(losses: Mapping[tuple[bool, float], Tensor]) -> tuple[bool, float]:
+    """The plain one where held-out rows do not speak against it (see `supervised.expert`), else that of lowest loss."""
+    best = min(losses, key=lambda name: float(losses[name].mean()))
+    more = (losses[PLAIN] - losses[best]).double()
+    allowed = float(more.std()) / len(more) ** 0.5 + 1.0 / len(more) if len(more) > 1 else 1.0
+    return PLAIN if float(more.mean()) <= allowed else best
 
 
 def _stride(rows: int) -> int:
