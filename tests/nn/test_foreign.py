@@ -200,7 +200,7 @@ def test_discrete_policy():
     assert out[:, :2].sum(1).abs().max() < 1e-6  # centred logits
     explanation = attribute(program, rows.take(slice(0, 3)), "balance", background=rows)
     assert explanation.players == tuple(names)
-    assert np.abs(explanation.residual).max() < 1e-9
+    assert np.abs(explanation.residual).max() < 1e-7  # the rows are in the background; float32 rounds them apart
     assert isinstance(wrap(model.policy, inputs=names), ForeignProgram)
 
 

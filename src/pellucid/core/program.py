@@ -7,7 +7,7 @@ explained, judged and compared by the same code.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
@@ -58,4 +58,23 @@ class Differentiable(Protocol):
 
     def differentiable(self, blocks: Blocks, task: str) -> Tensor:
         """As `__call__`, gradients kept."""
+        ...
+
+
+@runtime_checkable
+class Wrapped(Protocol):
+    """A program around a foreign model that others may know how to read (shap's tree explainer). Optional."""
+
+    @property
+    def model(self) -> Any:
+        """The model itself, which is asked with the task's inputs as columns."""
+        ...
+
+
+@runtime_checkable
+class Randomised(Protocol):
+    """A program that can forget what it learned, for the check that an explanation tells about that. Optional."""
+
+    def randomised(self, seed: int) -> Program:
+        """The same program with random weights; its encoding stays."""
         ...

@@ -2,11 +2,13 @@
 
 Sees nothing of a program but `core.Program`, so policies, forecasters and foreign models are explained alike.
 
-Add an explainer: one file with a function like `estimate.Explainer`, one line in `attribution.ALL`, and
-`pellucid.testing.check_explainer` runs over it.
+Add an explainer: one file with a function like `estimate.Explainer`, one line in `attribution.SHAPLEY`
+(or, when it estimates something else or not of every program, in `ALL`), and `pellucid.testing.check_explainer` runs
+over it.
 """
 
-from pellucid.explain.attribution import ALL, attribute
+from pellucid.explain.attribution import ALL, attribute, plan
+from pellucid.explain.budget import Plan
 from pellucid.explain.counterfactual import Answer, Counterfactuals, counterfactuals
 from pellucid.explain.effect import Effect, effect_of_do, held_fixed
 from pellucid.explain.estimate import Estimate, Explainer
@@ -26,10 +28,12 @@ __all__ = [
     "Game",
     "Limits",
     "LocalFit",
+    "Plan",
     "Ranked",
     "attribute",
     "counterfactuals",
     "effect_of_do",
     "fit_lime",
     "held_fixed",
+    "plan",
 ]

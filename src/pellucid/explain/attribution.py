@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pellucid.core.errors import DataError, nearest
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Player, Schema
-from pellucid.explain.estimate import Explainer, Progress
+from pellucid.explain import budget, doubts
+from pellucid.explain.checks import checked
+from pellucid.explain.estimate import Estimate, Explainer, Progress
 from pellucid.explain.exact import exact_values
 from pellucid.explain.explanation import Explanation
-from pellucid.explain.game import Blocks, Game, declared_task
-from pellucid.explain.permutation import passes_for, permutation_values
+from pellucid.explain.game import Blocks, Game, ValueFunction, declared_task
+from pellucid.explain.gradients import expected_values, integrated_values
+from pellucid.explain.permutation import permutation_values
+from pellucid.explain.regression import regression_values
+from pellucid.explain.tree import tree_values
 
-ALL: dict[str, Explainer] = {
+SHAPLEY: dict[str, Explainer] = {  # of any program
     "exact": exact_values,
     "permutation": permutation_values,
+    "regression": regression_values,
+}
+ALL: dict[str, Explainer] = {
+    **SHAPLEY,
+    "tree": tree_values,  # of wrapped trees
+    "expected_gradients": expected_values,  # of programs with gradients; values of another game
+    "integrated_gradients": integrated_values,
 }
 
 AUTO_PLAYERS = 10  # `auto` enumerates at most this many players ...
 AUTO_COST = 4  # ... and only if that costs at most four times what sampling would
+BLOCK = 131_072  # evaluations after which rows are finished: what Ctrl-C can lose
 
 
 def attribute(
@@ -35,10 +50,17 @@ def attribute(
     method: str = "auto",
     grain: Literal["field", "group"] = "group",
     evaluations: int = 2000,
+    seconds: float | None = None,
+    error: float | None = None,
+    value: ValueFunction = "interventional",
+    checks: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Explanation:
     """Shapley values with standard errors, all outputs at once.
+
+    Ctrl-C keeps the rows that are finished, and says so in the explanation's `warnings`; before the first row it is
+    raised.
 
     Args:
         program: anything that satisfies `core.program.Program`.
@@ -47,32 +69,50 @@ def attribute(
         background: b reference rows (training data; for a policy, states it visits), raw or encoded. The values
             explain how a row's outputs differ from the mean output of these rows. Cost grows with b.
         method: a name in `pellucid.explain.ALL`; `auto` is exact when there are at most 10 players and enumeration
-            costs at most four times what sampling would, else permutation.
+            costs at most four times what sampling would, else permutation (of conditional values: regression).
         grain: players are whole fields, or the named lag groups of a series.
         evaluations: model evaluations per row. Permutation needs two passes over the background, so it spends
             at least 4 b (d - 1), whatever is asked for.
+        seconds: about how long it may take in all, instead of `evaluations`; the least budget is spent in any case.
+        error: the standard error wanted, in the outputs' unit, instead of `evaluations`.
+        value: the value function: `interventional`, or `conditional` for fields that depend on each other.
+        checks: also compute `explain.checks`, which costs some thousand evaluations a row.
         seed: of the random numbers; a row's numbers do not depend on the other rows.
         progress: told (rows done, rows in all).
     Returns:
         Explanation: values (n, d, k) in the task's unit.
     Raises:
         SchemaError: unknown task or method; fields missing.
-        DataError: an empty background; the program returns NaN.
+        DataError: an empty background; the program returns NaN or another shape, or raises.
     """
-    declared = declared_task(program, task, where="explain.attribute(...)")
-    players = program.schema.players(declared.inputs, grain)
-    blocks = program.encode(background) if isinstance(background, Rows) else background
-    game = Game(program, task, program.encode(rows), blocks, players)
-    if method == "auto":
-        method = _cheapest(game, evaluations)
-    if method not in ALL:
-        raise DataError(
-            f"no explainer '{method}'; there are auto, {', '.join(ALL)}.",
-            where="explain.attribute(method=...)",
-            mend=nearest(method, ALL) or "use one of the names above",
+    game, keys = game_of(program, rows, task, background=background, grain=grain, value=value)
+    method = chosen(method, game, evaluations)
+    budgeted = seconds is not None or error is not None
+    if seconds is not None and error is not None:
+        raise DataError("seconds and error are both given.", where="explain(...)", mend="give one of the two")
+    if budgeted and method not in ("permutation", "regression", "expected_gradients"):
+        method = "permutation" if game.neighbours is None else "regression"
+    if seconds is not None:
+        evaluations = budget.for_seconds(ALL[method], game, keys, seconds, seed)
+    elif error is not None:
+        evaluations = budget.for_error(ALL[method], game, keys, error, seed)
+    own = doubts.noise(game)
+    warnings = [w for w in (doubts.constant_background(game), doubts.dependence(game)) if w]
+    estimate, done = _in_blocks(
+        ALL[method], game, keys, budget.cost(method, game, evaluations), evaluations, seed, progress
+    )
+    if done < len(keys):
+        warnings.insert(0, f"interrupted: {done} of {len(keys)} rows are explained")
+    if bool((own > 0).any()):
+        estimate = estimate._replace(error=doubts.widened(estimate.error, own, game))
+        warnings.append("the program is stochastic: asked twice, it answers differently; errors are widened by that")
+    if error is not None and float(estimate.error.max()) > error:
+        warnings.append(
+            f"the largest standard error is {float(estimate.error.max()):.2g}, above the {error:g} asked for"
         )
-    keys = tuple(str(key) for key in rows.keys)
-    estimate = ALL[method](game, keys, evaluations=evaluations, seed=seed, progress=progress)
+    declared = program.tasks[task]
+    kept = rows.take(slice(0, done))
+    players = game.players
     return Explanation(
         values=estimate.values.numpy(),
         error=estimate.error.numpy(),
@@ -80,20 +120,96 @@ def attribute(
         prediction=estimate.prediction.numpy(),
         players=tuple(player.name for player in players),
         outputs=declared.outputs,
-        keys=keys,
-        inputs=_shown(rows, players, program.schema),
+        keys=tuple(keys[:done]),
+        inputs=_shown(kept, players, program.schema),
         task=task,
         unit=declared.unit,
         method=f"{method}: {estimate.note}",
         background_n=game.b,
         evaluations=game.evaluations,
         seed=seed,
+        value=value,
+        warnings=tuple(warnings),
+        checks=checked(game.part(slice(0, done)), estimate, seed) if checks and 0 < done == len(keys) else {},
     )
 
 
-def _cheapest(game: Game, evaluations: int) -> str:
-    sampling = passes_for(evaluations, game.b, game.d) * game.b * 2 * max(1, game.d - 1)
-    return "exact" if game.d <= AUTO_PLAYERS and 2**game.d * game.b <= AUTO_COST * sampling else "permutation"
+def game_of(
+    program: Program,
+    rows: Rows,
+    task: str,
+    *,
+    background: Rows | Blocks,
+    grain: Literal["field", "group"] = "group",
+    value: ValueFunction = "interventional",
+) -> tuple[Game, list[str]]:
+    """The game that `attribute` plays, and the rows' keys."""
+    declared = declared_task(program, task, where="explain.attribute(...)")
+    players = program.schema.players(declared.inputs, grain)
+    blocks = program.encode(background) if isinstance(background, Rows) else background
+    return Game(program, task, program.encode(rows), blocks, players, value), [str(key) for key in rows.keys]
+
+
+def plan(
+    program: Program,
+    rows: Rows,
+    task: str,
+    *,
+    background: Rows | Blocks,
+    method: str = "auto",
+    grain: Literal["field", "group"] = "group",
+    evaluations: int = 2000,
+) -> budget.Plan:
+    """What `attribute` would cost: evaluations and seconds, from two timed calls. Arguments as there."""
+    game, _ = game_of(program, rows, task, background=background, grain=grain)
+    return budget.planned(chosen(method, game, evaluations), game, evaluations)
+
+
+def chosen(method: str, game: Game, evaluations: int) -> str:
+    """The explainer by name; `auto` is the cheapest that fits.
+
+    Raises:
+        DataError: no such explainer.
+    """
+    if method == "auto":
+        sampling = "permutation" if game.neighbours is None else "regression"
+        cheap = budget.cost("exact", game, evaluations) <= AUTO_COST * budget.cost(sampling, game, evaluations)
+        return "exact" if game.d <= AUTO_PLAYERS and cheap else sampling
+    if method not in ALL:
+        raise DataError(
+            f"no explainer '{method}'; there are auto, {', '.join(ALL)}.",
+            where="explain.attribute(method=...)",
+            mend=nearest(method, ALL) or "use one of the names above",
+        )
+    return method
+
+
+def _in_blocks(
+    explainer: Explainer,
+    game: Game,
+    keys: Sequence[str],
+    cost: int,
+    evaluations: int,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Estimate, int]:
+    """The estimate, some rows at a time, and how many rows it has: fewer than asked for after Ctrl-C."""
+    step, done = max(1, BLOCK // max(1, cost)), 0
+    parts: list[Estimate] = []
+    _ = game.ends  # of the whole game, not of its first part
+    try:
+        while done < game.n or not parts:
+            part = game.part(slice(done, done + step))
+            parts.append(explainer(part, keys[done : done + step], evaluations=evaluations, seed=seed))
+            game.evaluations += part.evaluations
+            done = min(done + step, game.n)
+            if progress is not None:
+                progress(done, game.n)
+    except KeyboardInterrupt:
+        if done == 0:
+            raise
+    values, error = torch.cat([p.values for p in parts]), torch.cat([p.error for p in parts])
+    return Estimate(values, error, parts[0].base, torch.cat([p.prediction for p in parts]), parts[0].note), done
 
 
 def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.object_]:

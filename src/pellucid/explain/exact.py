@@ -14,10 +14,9 @@ from torch import Tensor
 
 from pellucid.core.errors import DataError
 from pellucid.explain.estimate import Estimate, Progress
-from pellucid.explain.game import Game
+from pellucid.explain.game import TOGETHER, Game
 
 MOST_PLAYERS = 12
-TOGETHER = 32_768  # coalitions prepared at a time
 
 
 def coalitions(d: int) -> Tensor:
@@ -50,30 +49,36 @@ def exact_values(
             where="explain.exact_values(...)",
             mend="use method='permutation', or grain='field' for fewer players",
         )
-    ends = game.outputs(game.background)
     prediction = game.outputs(game.x)
-    values = torch.zeros(game.n, game.d, game.k, dtype=torch.float64)
+    values = torch.empty(game.n, game.d, game.k, dtype=torch.float64)
+    one_row = _interventional if game.neighbours is None else _conditional
     for row in range(game.n):
-        patterns, kind = torch.unique(game.differs(slice(row, row + 1))[0], dim=0, return_inverse=True)
-        for index, pattern in enumerate(patterns):  # players that have the background's value gain nothing
-            which = (kind == index).nonzero()[:, 0]
-            if bool(pattern.any()):
-                values[row, pattern] += _restricted(game, row, which, pattern, ends[which].sum(0), prediction[row])
+        values[row] = one_row(game, row, prediction[row])
         if progress is not None:
             progress(row + 1, game.n)
-    values /= game.b
-    note = f"all {2**game.d} coalitions over {game.b} background rows; no sampling error"
-    return Estimate(values, torch.zeros_like(values), ends.mean(0), prediction, note)
+    note = f"all {2**game.d} coalitions over {game.about_background()}; no sampling error"
+    return Estimate(values, torch.zeros_like(values), game.ends.mean(0), prediction, note)
 
 
-def _restricted(game: Game, row: int, which: Tensor, pattern: Tensor, empty: Tensor, full: Tensor) -> Tensor:
+def _interventional(game: Game, row: int, full: Tensor) -> Tensor:
+    """Values of one row, shape (d, k): background rows that differ from it in the same players are taken together."""
+    values = torch.zeros(game.d, game.k, dtype=torch.float64)
+    patterns, kind = torch.unique(game.differs(slice(row, row + 1))[0], dim=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):  # players that have the background's value gain nothing
+        which = (kind == index).nonzero()[:, 0]
+        if bool(pattern.any()):
+            values[pattern] += _restricted(game, row, which, pattern, full)
+    return values / game.b
+
+
+def _restricted(game: Game, row: int, which: Tensor, pattern: Tensor, full: Tensor) -> Tensor:
     """Values of the players of a pattern, summed over the background rows `which`, shape (players, k)."""
     d, b = int(pattern.sum()), len(which)
     inner = coalitions(d)[1:-1]  # the empty and the full coalition are known without enumeration
     masks = torch.zeros(len(inner), game.d, dtype=torch.bool)
     masks[:, pattern] = inner
     worth = torch.empty(2**d, game.k, dtype=torch.float64)
-    worth[0], worth[-1] = empty, b * full
+    worth[0], worth[-1] = game.ends[which].sum(0), b * full
     step = max(1, TOGETHER // b)
     row_of = torch.tensor([row])
     for start in range(0, len(masks), step):
@@ -81,3 +86,11 @@ def _restricted(game: Game, row: int, which: Tensor, pattern: Tensor, empty: Ten
         found = game(part, which.repeat(len(part) // b), row_of.expand(len(part)))
         worth[1 + start : 1 + start + len(part) // b] = found.reshape(-1, b, game.k).sum(1)
     return shapley_weights(d) @ worth
+
+
+def _conditional(game: Game, row: int, full: Tensor) -> Tensor:
+    """Values under the conditional value function, shape (d, k)."""
+    worth = torch.empty(2**game.d, game.k, dtype=torch.float64)
+    worth[0], worth[-1] = game.ends.mean(0), full
+    worth[1:-1] = game.worth(coalitions(game.d)[1:-1], row)
+    return shapley_weights(game.d) @ worth

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +41,9 @@ class Explanation:
         background_n: rows of the background.
         evaluations: model rows evaluated, in all.
         seed: of the random numbers.
+        value: the value function, `interventional` or `conditional`.
+        warnings: what may be wrong with it, in sentences.
+        checks: what `explain.checks` measured, by name; empty when it was not asked for.
     """
 
     values: Array
@@ -57,6 +60,9 @@ class Explanation:
     background_n: int
     evaluations: int
     seed: int
+    value: str = "interventional"
+    warnings: tuple[str, ...] = ()
+    checks: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -134,7 +140,10 @@ class Explanation:
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         names = {name: list(getattr(self, name)) for name in _NAMES}
         inputs = [[None if isinstance(v, float) and v != v else v for v in row] for row in self.inputs.tolist()]
-        return {**arrays, **names, "inputs": inputs, **{name: getattr(self, name) for name in _SCALARS}}
+        later: dict[str, Any] = {} if self.value == "interventional" else {"value": self.value}
+        later |= {"warnings": list(self.warnings)} if self.warnings else {}
+        later |= {"checks": dict(self.checks)} if self.checks else {}
+        return {**arrays, **names, "inputs": inputs, **{name: getattr(self, name) for name in _SCALARS}, **later}
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Explanation:
@@ -146,7 +155,8 @@ class Explanation:
         inputs = np.empty((n, d), dtype=object)
         for i, row in enumerate(raw["inputs"]):
             inputs[i] = [float("nan") if v is None else v for v in row]
-        return cls(**fields, inputs=inputs)
+        fields |= {name: raw[name] for name in ("value", "checks") if name in raw}
+        return cls(**fields, inputs=inputs, warnings=tuple(raw.get("warnings", ())))
 
     def to_shap(self, *, output: str | int = 0) -> Any:
         """A `shap.Explanation` of one output, for shap's plots.

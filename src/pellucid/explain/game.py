@@ -1,26 +1,32 @@
 """The game that an explanation plays: which players take their values from the row, the rest from the background.
 
-The value function is the interventional (marginal) one: `v(S) = mean over background rows b of f(x_S, b_rest)`
-(Lundberg & Lee 2017; Janzing et al. 2020). Blocks are encoded once; a coalition mixes encoded columns.
+The value function is the interventional (marginal) one, `v(S) = mean over background rows b of f(x_S, b_rest)`
+(Lundberg & Lee 2017; Janzing et al. 2020), unless the conditional one is asked for (`explain.neighbours`). Blocks are
+encoded once; a coalition mixes encoded columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pellucid.core.errors import DataError, SchemaError, nearest
-from pellucid.core.program import Joined, Program
+from pellucid.core.errors import DataError, PellucidError, SchemaError, nearest
+from pellucid.core.program import Differentiable, Joined, Program
 from pellucid.core.schema import Player
 from pellucid.core.task import Task
+from pellucid.explain.neighbours import Neighbours
 
 Blocks = dict[str, Tensor]
+ValueFunction = Literal["interventional", "conditional"]
 
 CHUNK = 2048  # rows a call: beyond this the activations of a 256-wide layer fall out of the second-level cache
 WIDE = 16384  # numbers in float64, as foreign models read them: their calls cost more than cache misses do
 VALUES = 1 << 24  # numbers of a call: mixed pictures, which may have 100,000 columns, are some 64 MB
+TOGETHER = 32_768  # coalitions prepared at a time
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -33,6 +39,7 @@ class Game:
         rows: encoded rows to explain, field -> (n, width).
         background: encoded reference rows, field -> (b, width).
         players: which columns of which field's block move together; together they must cover every block once.
+        value: the value function, `interventional` or `conditional`.
     Attributes:
         x: the rows, all input blocks side by side, shape (n, columns).
         background: the background likewise, shape (b, columns).
@@ -43,7 +50,15 @@ class Game:
         DataError: the background is empty.
     """
 
-    def __init__(self, program: Program, task: str, rows: Blocks, background: Blocks, players: list[Player]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        task: str,
+        rows: Blocks,
+        background: Blocks,
+        players: list[Player],
+        value: ValueFunction = "interventional",
+    ) -> None:
         self.program, self.task, self.players = program, task, players
         names = program.tasks[task].inputs
         for name in names:
@@ -79,13 +94,16 @@ class Game:
         bits = _BITS[self.background.element_size()]
         self._x_bits, self._background_bits = self.x.to(self.background.dtype).view(bits), self.background.view(bits)
         self._answer = self._joined()
+        self._ends: Tensor | None = None
+        near = value == "conditional"
+        self.neighbours = Neighbours(self.x, self.background, self.owner, self.d) if near else None
 
     def outputs(self, mixed: Tensor) -> Tensor:
         """The program on mixed rows, shape (..., columns) -> (..., k) in float64, in calls of at most `chunk` rows."""
         flat = mixed.reshape(-1, mixed.shape[-1])
         out = torch.empty(len(flat), self.k, dtype=torch.float64)
         for at in self._calls(len(flat)):
-            out[at] = self._answer(flat[at])
+            out[at] = self._ask(flat[at])
         return self._finite(out).reshape(*mixed.shape[:-1], self.k)
 
     def __call__(self, masks: Tensor, which: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -100,7 +118,7 @@ class Game:
         """
         out = torch.empty(len(masks), self.k, dtype=torch.float64)
         for at in self._calls(len(masks)):
-            out[at] = self._answer(self.mixed(masks[at], which[at], None if rows is None else rows[at]))
+            out[at] = self._ask(self.mixed(masks[at], which[at], None if rows is None else rows[at]))
         return self._finite(out)
 
     def mixed(self, masks: Tensor, which: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -112,6 +130,85 @@ class Game:
         row = self._x_bits[:1] if rows is None else self._x_bits.index_select(0, rows)
         behind = self._background_bits.index_select(0, which)
         return (((row ^ behind) & -keep.to(behind.dtype)) ^ behind).view(self.background.dtype)
+
+    @property
+    def ends(self) -> Tensor:
+        """The program on the background, shape (b, k); asked once."""
+        if self._ends is None:
+            self._ends = self.outputs(self.background)
+        return self._ends
+
+    def part(self, rows: slice | Tensor) -> Game:
+        """The same game for some of the rows; what is known of the background is kept."""
+        some = copy(self)
+        some.x, some._x_bits, some.evaluations = self.x[rows], self._x_bits[rows], 0
+        some.n = len(some.x)
+        if self.neighbours is not None:
+            some.neighbours = self.neighbours.of(some.x)
+        return some
+
+    def asking(self, program: Program) -> Game:
+        """The same game of another program with the same encoding."""
+        other = copy(self)
+        other.program, other._ends, other.evaluations, other.neighbours = program, None, 0, None
+        other._answer = other._joined()
+        return other
+
+    @property
+    def worth_rows(self) -> int:
+        """Model rows that valuing one coalition takes."""
+        return self.b if self.neighbours is None else self.neighbours.count
+
+    def worth(self, masks: Tensor, row: int) -> Tensor:
+        """The value function itself, of coalitions (m, d) that are not empty, for one row: shape (m, k)."""
+        each = self.worth_rows
+        out = torch.empty(len(masks), self.k, dtype=torch.float64)
+        step = max(1, TOGETHER // each)
+        for start in range(0, len(masks), step):
+            part = masks[start : start + step]
+            near = self.neighbours
+            which = torch.arange(each).repeat(len(part)) if near is None else near(part, row).flatten()
+            of = torch.tensor([row]).expand(len(which))
+            found = self(part.repeat_interleave(each, 0), which, of)
+            out[start : start + step] = found.reshape(-1, each, self.k).mean(1)
+        return out
+
+    def about_background(self) -> str:
+        """How coalitions are valued, in a few words."""
+        if self.neighbours is None:
+            return f"{self.b} background rows"
+        return f"the {self.neighbours.count} of {self.b} background rows nearest in the coalition"
+
+    def gradients(self, points: Tensor) -> Tensor:
+        """Slopes of all outputs at rows of columns, shape (m, columns, k), float64.
+
+        Raises:
+            DataError: the program has no gradients.
+        """
+        if not isinstance(self.program, Differentiable):
+            raise DataError(
+                "the program has no gradients.",
+                where="explain, by gradients",
+                mend="use method='permutation', which explains any program",
+            )
+        out = torch.empty(*points.shape, self.k, dtype=torch.float64)
+        for at in self._calls(len(points)):
+            flat = points[at].detach().clone().requires_grad_()
+            with torch.enable_grad():
+                answers = self.program.differentiable(self._split(flat), self.task)
+                for k in range(self.k):
+                    out[at, :, k] = torch.autograd.grad(answers[:, k].sum(), flat, retain_graph=k + 1 < self.k)[
+                        0
+                    ].double()
+        self.evaluations += len(points)
+        return out
+
+    def by_player(self, columns: Tensor) -> Tensor:
+        """Sums over the columns of each player, shape (..., columns, k) -> (..., d, k)."""
+        if self._owner is None:
+            return columns
+        shape = (*columns.shape[:-2], self.d, columns.shape[-1])
+        return torch.zeros(shape, dtype=columns.dtype).index_add_(-2, self._owner, columns)
 
     def differs(self, rows: slice) -> Tensor:
         """True where a player's values are not those of the background row, shape (rows, b, d).
@@ -134,6 +231,30 @@ class Game:
                 f"the program returned NaN or infinite values for task '{self.task}'.",
                 where="explain, on rows mixed with the background",
                 mend="check the rows and the background for missing values",
+            )
+        return out
+
+    def _ask(self, flat: Tensor) -> Tensor:
+        """The program's answer to some rows of columns.
+
+        Raises:
+            DataError: it raised, or gave another shape.
+        """
+        try:
+            out = self._answer(flat)
+        except PellucidError:
+            raise
+        except Exception as error:  # whatever a program may raise
+            raise DataError(
+                f"the program raised {type(error).__name__} on mixed rows: {error}",
+                where=f"explain, task '{self.task}'",
+                mend="mixed rows hold combinations that no real row has: the program must answer them too",
+            ) from error
+        if out.shape != (len(flat), self.k):
+            raise DataError(
+                f"the program returned shape {tuple(out.shape)}; ({len(flat)}, {self.k}) is needed.",
+                where=f"explain, task '{self.task}'",
+                mend="return one column per output of the task, whatever the rows",
             )
         return out
 

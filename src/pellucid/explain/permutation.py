@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.explain.estimate import Estimate, Progress
-from pellucid.explain.game import Game
+from pellucid.explain.game import TOGETHER, Game
 
-TOGETHER = 32_768  # coalitions prepared at a time
+MOST_MASKED = 1 << 26  # players of coalitions prepared at a time, when there are very many players
 LEAST_FREEDOM = 20  # degrees of freedom of an error: with fewer, two errors are no 95 % interval
 
 
@@ -46,8 +47,13 @@ def permutation_values(
     Returns:
         values with standard errors over passes; a row's values depend on its key, the seed and the background only.
     """
+    if game.neighbours is not None:
+        raise DataError(
+            "a walk starts from one background row, so method 'permutation' knows the interventional value alone.",
+            where="explain(method='permutation', value='conditional')",
+            mend="use method='regression', or 'exact' for few players",
+        )
     passes = passes_for(evaluations, game.b, game.d)
-    ends = game.outputs(game.background)
     prediction = game.outputs(game.x)
     values = torch.empty(game.n, game.d, game.k, dtype=torch.float64)
     error = torch.empty_like(values)
@@ -56,7 +62,7 @@ def permutation_values(
         rows = slice(start, min(start + group, game.n))
         ranks = torch.cat([_ranks(seed, key, passes, game.b, game.d) for key in keys[rows]])
         active = game.differs(rows).repeat(1, passes, 1).flatten(0, 1)
-        gains = _gains(game, _among(ranks, active), active, rows, prediction, ends)
+        gains = _gains(game, _among(ranks, active), active, rows, prediction)
         gains = gains.reshape(rows.stop - rows.start, passes, game.b, game.d, game.k)
         values[rows] = gains.mean((1, 2))
         error[rows] = _error(gains)
@@ -67,7 +73,7 @@ def permutation_values(
         f"{passes} passes of antithetic permutations over {game.b} background rows; "
         f"error: spread between {between} within each background row"
     )
-    return Estimate(values, error, ends.mean(0), prediction, note)
+    return Estimate(values, error, game.ends.mean(0), prediction, note)
 
 
 def _error(gains: Tensor) -> Tensor:
@@ -97,29 +103,34 @@ def _among(ranks: Tensor, active: Tensor) -> Tensor:
     return (joined.cumsum(1) - 1).gather(1, ranks)
 
 
-def _gains(game: Game, ranks: Tensor, active: Tensor, rows: slice, prediction: Tensor, ends: Tensor) -> Tensor:
+def _gains(game: Game, ranks: Tensor, active: Tensor, rows: slice, prediction: Tensor) -> Tensor:
     """What each player adds in each walk, both directions averaged, shape (walks, d, k).
 
-    Walks are ordered row by row, pass by pass, background row by background row. A walk takes `length` steps; players
-    that have the background's value take none.
+    Walks are ordered row by row, pass by pass, background row by background row.
     """
-    walks, length = torch.arange(len(ranks)), active.sum(1)
+    walks = torch.arange(len(ranks))
     row = rows.start + torch.div(walks, len(ranks) // (rows.stop - rows.start), rounding_mode="floor")
-    which, inner = walks % game.b, (length - 1).clamp(min=0)  # coalitions between the empty and the full one
+    step = max(1, min(TOGETHER // game.d, MOST_MASKED // game.d**2))
+    steps = [slice(start, start + step) for start in range(0, len(ranks), step)]
+    return torch.cat([_walked(game, ranks[at], active[at], row[at], walks[at] % game.b, prediction) for at in steps])
+
+
+def _walked(game: Game, ranks: Tensor, active: Tensor, row: Tensor, which: Tensor, prediction: Tensor) -> Tensor:
+    """Gains of some walks. One takes `length` steps; players that have the background's value take none."""
+    walks, length = torch.arange(len(ranks)), active.sum(1)
+    inner = (length - 1).clamp(min=0)  # coalitions between the empty and the full one
     walk = walks.repeat_interleave(inner)
     size = torch.arange(1, len(walk) + 1) - (inner.cumsum(0) - inner).index_select(0, walk)
     at, end = walk * (game.d + 1) + size, walks * (game.d + 1) + length
     asked = (which.index_select(0, walk), row.index_select(0, walk))
     worth = torch.empty(len(ranks) * (game.d + 1), game.k, dtype=torch.float64)
     worth[end] = prediction[row]
-    worth[:: game.d + 1] = ends[which]
-    gains: Tensor | None = None
+    worth[:: game.d + 1] = game.ends[which]
+    gains = torch.zeros(len(ranks), game.d, game.k, dtype=torch.float64)
     for back in (False, True):
         places = length[:, None] - 1 - ranks if back else ranks
         masks = places.to(torch.int16).index_select(0, walk) < size.to(torch.int16)[:, None]
         worth.index_copy_(0, at, game(masks, *asked))
         index = places.clamp(0, game.d - 1)[..., None].expand(-1, -1, game.k)
-        steps = worth.reshape(-1, game.d + 1, game.k).diff(dim=1).gather(1, index)  # by player
-        gains = steps if gains is None else (gains + steps) / 2
-    assert gains is not None
+        gains += worth.reshape(-1, game.d + 1, game.k).diff(dim=1).gather(1, index) / 2  # by player
     return torch.where(active[..., None], gains, 0.0)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pellucid.explain.checks import said
+
 if TYPE_CHECKING:
     from pellucid.explain.explanation import Explanation
 
@@ -43,5 +45,7 @@ def as_text(explanation: Explanation, *, output: int, k: int, row: int | None) -
         lines.append(f"  … {len(order) - k} more, together {values[order[k:]].sum():+.3g}")
     stable = e.order_stability(output=output)
     lines.append(f"{last}  {e.method}")
+    lines += [f"  note: {warning}" for warning in e.warnings]
+    lines += [f"  {name}: {value:+.2f}" for name, value in said(e.checks).items()]
     lines.append(f"  seed {e.seed}; {e.evaluations} evaluations; order of the largest settled in {stable:.0%} of pairs")
     return "\n".join(lines)

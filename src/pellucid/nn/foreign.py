@@ -92,14 +92,14 @@ def wrap(
         options=options,
     )
     schema = Schema(fields, {task: tuple(Field(output, unit=declared.unit) for output in names)})
-    return ForeignProgram(adapter.call, schema, declared, name)
+    return ForeignProgram(adapter.call, schema, declared, name, model)
 
 
 class ForeignProgram:
     """A wrapped model. Implements `core.program.Program`; made by `wrap`."""
 
-    def __init__(self, call: Call, schema: Schema, task: Task, name: str) -> None:
-        self._call, self._schema, self._task, self.name = call, schema, task, name
+    def __init__(self, call: Call, schema: Schema, task: Task, name: str, model: Any = None) -> None:
+        self._call, self._schema, self._task, self.name, self.model = call, schema, task, name, model
 
     @property
     def schema(self) -> Schema:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from pellucid.core.errors import SchemaError, nearest
+from pellucid.core.random import derive
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.core.task import Task
 from pellucid.data.blocks import SideBySide
 from pellucid.data.encoding import Encoding
 from pellucid.nn.delta import Delta
+from pellucid.nn.ensemble import network_from
 from pellucid.nn.network import Network, safe
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
@@ -104,6 +106,19 @@ class NetworkProgram:
             return OUTPUTS[declared.form].units(declared, z, blocks, self.encoding)[:n]
 
         return answer
+
+    def randomised(self, seed: int) -> NetworkProgram:
+        """The same with the weights of a new network, without deltas (`core.program.Randomised`)."""
+        network = network_from(self.network.architecture)
+        buffers = dict(self.network.named_buffers())
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                if name in buffers:
+                    buffer.copy_(buffers[name])
+            for i, (name, parameter) in enumerate(network.named_parameters()):
+                generator = torch.Generator().manual_seed(derive(seed, f"randomised/{name}", i))
+                parameter.normal_(std=max(parameter.shape[-1], 1) ** -0.5, generator=generator)
+        return NetworkProgram(network, self._schema, self._tasks, self.encoding)
 
     def parameter_count(self) -> int:
         """Parameters of the base, without deltas."""
