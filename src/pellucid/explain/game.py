@@ -23,7 +23,7 @@ from pellucid.explain.neighbours import Neighbours
 Blocks = dict[str, Tensor]
 ValueFunction = Literal["interventional", "conditional"]
 
-CHUNK = 2048  # rows a call: beyond this the activations of a 256-wide layer fall out of the second-level cache
+CHUNK = 1024  # rows a call: activations stay near the second-level cache, and their memory is not given back each time
 WIDE = 16384  # numbers in float64, as foreign models read them: their calls cost more than cache misses do
 VALUES = 1 << 24  # numbers of a call: mixed pictures, which may have 100,000 columns, are some 64 MB
 TOGETHER = 32_768  # coalitions prepared at a time

@@ -28,6 +28,7 @@ from pellucid.core.random import stream
 from pellucid.explain.estimate import Estimate, Progress
 from pellucid.explain.game import TOGETHER, Game
 
+PREPARED = 8192  # coalitions prepared at a time: more of them are given back to the system each time, at a cost
 MOST_MASKED = 1 << 26  # players of coalitions prepared at a time, when there are very many players
 LEAST_FREEDOM = 20  # degrees of freedom of an error: with fewer, two errors are no 95 % interval
 
@@ -77,13 +78,25 @@ def permutation_values(
 
 
 def _error(gains: Tensor) -> Tensor:
-    """Standard errors from what each walk gave, shape (rows, passes, b, d, k) -> (rows, d, k)."""
-    if gains.shape[1] > 2:  # a pair of passes is one draw; the draws are independent
-        gains = gains.reshape(len(gains), -1, 2, *gains.shape[2:]).mean(2)
+    """Standard errors from what each walk gave, shape (rows, passes, b, d, k) -> (rows, d, k).
+
+    A pair of passes is one draw, and draws are independent. Few draws make the error of a single player noisy, so its
+    size is taken from all passes, as if they were independent, times what pairing saves over all players together.
+    """
+    alone = _squared(gains)
+    if gains.shape[1] > 2:
+        paired = _squared(gains.reshape(len(gains), -1, 2, *gains.shape[2:]).mean(2))
+        saved = paired.sum(1, keepdim=True) / alone.sum(1, keepdim=True).clamp(min=1e-300)
+        return (alone * saved).sqrt()
+    return alone.sqrt()
+
+
+def _squared(gains: Tensor) -> Tensor:
+    """Squared error of a stratified mean of independent draws."""
     draws, b = gains.shape[1:3]
     mean = gains.mean(1)
     spread = torch.stack([(one - mean).square_().mean(1) for one in gains.unbind(1)]).sum(0) / (draws - 1)
-    return (spread / (draws * b)).sqrt()
+    return spread / (draws * b)
 
 
 def _ranks(seed: int, key: str, passes: int, b: int, d: int) -> Tensor:
@@ -110,7 +123,7 @@ def _gains(game: Game, ranks: Tensor, active: Tensor, rows: slice, prediction: T
     """
     walks = torch.arange(len(ranks))
     row = rows.start + torch.div(walks, len(ranks) // (rows.stop - rows.start), rounding_mode="floor")
-    step = max(1, min(TOGETHER // game.d, MOST_MASKED // game.d**2))
+    step = max(1, min(max(PREPARED, game.chunk) // game.d, MOST_MASKED // game.d**2))
     steps = [slice(start, start + step) for start in range(0, len(ranks), step)]
     return torch.cat([_walked(game, ranks[at], active[at], row[at], walks[at] % game.b, prediction) for at in steps])
 
