@@ -33,6 +33,7 @@ from pellucid.runs.horizons import horizons_extra
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.moments import block_of
 from pellucid.runs.outputs import MANY, outputs_table
+from pellucid.runs.pictured import worst_pictures
 from pellucid.runs.policies import forecasts, on_rows, trades
 from pellucid.runs.table_evidence import LEVEL, MOST, table_extra
 from pellucid.spec.series import SeriesData
@@ -135,6 +136,7 @@ def _of_table(
     own = results[0].program.tasks[task.name]
     rows = prob.rows.take(tested[drawn])
     found = table_extra(own, rows, table.iloc[drawn], limits[drawn], seed=prob.spec.seed)
+    found |= worst_pictures(own, results[0].program.schema.inputs, rows, table.iloc[drawn])
     found |= also_judged(own, table["y"].to_numpy(), np.concatenate(got.outputs), answers)
     sensitive = getattr(prob.spec.data, "sensitive", [])
     if sensitive:

@@ -8,6 +8,7 @@ from pellucid.report.blocks import details, figure, listed, table
 from pellucid.report.charts import Bin, Series, confusion_chart, line_chart, residual_chart
 from pellucid.report.markup import Markup, el, join
 from pellucid.report.numbers import count, measured, number, typeset, typeset_sentence
+from pellucid.report.parts.pictures import wrong_pictures
 from pellucid.report.words import Json, items, table_sentences, text
 
 
@@ -27,6 +28,7 @@ def table_evidence(task: Json, name: str) -> Markup | None:
         [
             listed(typeset_sentence(sentence) for sentence in told),
             el("div", {"class": "pair"}, *pictures) if pictures else None,
+            wrong_pictures(extra),
             *tables,
             *(_fairness(one, name) for one in items(extra, "fairness") if items(one, "groups")),
         ]
