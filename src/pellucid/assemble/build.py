@@ -37,12 +37,14 @@ from pellucid.optim import set_state as set_optimiser_state
 from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
-from pellucid.spec.model import ControlTask, Spec, TrainSpec
+from pellucid.spec.model import ControlTask, Spec
+from pellucid.spec.training import TrainSpec
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
 from pellucid.supervised.expert import Expert
 from pellucid.supervised.learner import Supervised, SupervisedBatch
 from pellucid.supervised.starting import Starting
+from pellucid.train.averages import Averages
 from pellucid.train.held_out import Again, HeldOut
 from pellucid.train.learner import Learner, Part
 from pellucid.train.loop import LoopConfig, Trainer
@@ -78,13 +80,20 @@ class Assembly:
         for part in self.trainer.parts:
             if isinstance(part, HeldOut):
                 part.restore_best()
-        network = averaged(self.program.network, self.trainer.optimiser)
+        network = self._judged()
         return self._program(network.cpu())  # evidence, explanation and storage are on the CPU
 
     def snapshot(self) -> NetworkProgram:
         """What `finish` would give now, as a copy: training goes on as if nobody had asked."""
-        copy = deepcopy(averaged(self.program.network, self.trainer.optimiser))
-        return self._program(copy.cpu().eval())
+        return self._program(deepcopy(self._judged()).cpu().eval())
+
+    def _judged(self) -> Network:
+        """The network as it is to be judged and kept: with its averages, where some are kept."""
+        for part in self.trainer.parts:
+            if isinstance(part, Averages):
+                shadow: Network = part.shadow  # type: ignore[assignment]  # a copy of the network
+                return shadow
+        return averaged(self.program.network, self.trainer.optimiser)
 
     def _program(self, network: Network) -> NetworkProgram:
         program = self.program
@@ -269,9 +278,15 @@ def _parts(
     elif isinstance(network, SeriesNetwork):
         begin = Starting(network, watched[0], encoding)
         begin()
+    average = spec.train.average
+    averages: list[Averages] = []
+    if average.kind != "none":
+        start = round(average.start * spec.train.updates)
+        averages.append(Averages(network, average.kind, decay=average.decay, start=start))
+    judged = averages[0].shadow if averages else network
     watched = [learner for learner in watched if learner.held is not None]
     if not watched:
-        return []
+        return list(averages)
     stop, blank = spec.train.early_stop, get_optimiser_state(optimiser)
     rows = [len(learner.target) for learner in watched]
 
@@ -290,20 +305,41 @@ def _parts(
         set_optimiser_state(optimiser, blank)
         if begin is not None:
             begin()
+        for part in averages:
+            part.restart()
 
     share = max((n + len(w.held.target)) / n for w, n in zip(watched, rows, strict=True) if w.held is not None)
     again = Again(release, restart, share, spec.train.updates) if stop.refit else None
     every = max(1, max(len(learner.target) // learner.batch for learner in watched))
     part = HeldOut(
-        network,
-        lambda: sum(w.held_out_loss(network) for w in watched),
+        judged,
+        lambda: sum(w.held_out_loss(judged) for w in watched),
         every=every,
         patience=stop.patience,
         again=again,
         settle=settle,
     )
     part.begin()
-    return [part]
+    return [*averages, part]  # in this order: what is looked at are the averages after this update
+
+
+def _budgeted(train: TrainSpec, learners: Sequence[Learner]) -> TrainSpec:
+    """With the updates of `budget.epochs` passes over the rows of the largest task."""
+    passes = [max(1, len(w.target) // w.batch) for w in learners if isinstance(w, Supervised)]
+    if train.budget.epochs is None or not passes:
+        return train
+    return train.model_copy(update={"updates": train.budget.epochs * max(passes)})
+
+
+def _require_rowwise(train: TrainSpec, learners: Sequence[Learner]) -> None:
+    """Parts of a batch give its gradient only where the loss is a mean over rows."""
+    mixed = [learner.task.name for learner in learners if not learner.rowwise]
+    if train.compute.accumulate > 1 and mixed:
+        raise SpecError(
+            f"the loss of task '{mixed[0]}' is no mean over rows: its batches cannot be worked through in parts.",
+            where="train.compute.accumulate",
+            mend="leave it at 1, and make the batch smaller",
+        )
 
 
 def _phases(train: TrainSpec) -> list[Phase]:
@@ -319,7 +355,9 @@ def _phases(train: TrainSpec) -> list[Phase]:
 def _trainer(
     spec: Spec, network: Network, learners: Sequence[Learner], seed: int, encoding: Encoding
 ) -> tuple[Trainer, LoopConfig, Schedule]:
-    train = spec.train
+    train = _budgeted(spec.train, learners)
+    spec = spec.model_copy(update={"train": train})
+    _require_rowwise(train, learners)
     parameters = dict(network.named_parameters())
     # Several learners may sit updates out one by one; then every tensor needs a gradient of its own, or none.
     together = train.optimiser in ELEMENTWISE and len(learners) == 1
@@ -339,5 +377,14 @@ def _trainer(
     if train.phased.phases:
         trainer.parts.append(Phases(trainer.set_rates, _phases(train)))
     weights = tuple(spec.tasks[learner.task.name].weight for learner in learners)
-    config = LoopConfig(train.updates, train.clip, weights, train.checkpoint_every, seed)
+    compute = train.compute
+    config = LoopConfig(
+        train.updates,
+        train.clip,
+        weights,
+        train.checkpoint_every,
+        seed,
+        compute.accumulate,
+        compute.precision == "bfloat16",
+    )
     return trainer, config, Schedule(train.schedule, train.updates, train.warmup)

@@ -285,6 +285,11 @@ ALL: dict[str, Outputs] = {  # by `Task.form`
 }
 
 
+def full(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Raw outputs in no less than float32: losses are never computed in half precision."""
+    return {name: z.float() if z.dtype in (torch.bfloat16, torch.float16) else z for name, z in raw.items()}
+
+
 def trained_space(task: Task, network: Callable[[Blocks, str], dict[str, Tensor]], blocks: Blocks) -> Tensor:
     """What a network says of a task in the space of the losses, shape (n, k)."""
     raw = network(blocks, task.name)

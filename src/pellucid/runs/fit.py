@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pellucid.assemble import Problem, assemble, problem, steps_of, table_task, tabulate
+from pellucid.assemble import Assembly, Problem, assemble, problem, steps_of, table_task, tabulate
 from pellucid.core.errors import ReviewError, SpecError
 from pellucid.core.random import derive
 from pellucid.core.rows import Rows
@@ -37,7 +37,7 @@ from pellucid.runs.policies import on_rows
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.runs.reading import read_problem
 from pellucid.runs.said import about
-from pellucid.runs.sanity import KINDS, check_end, check_start, sentences
+from pellucid.runs.sanity import KINDS, Check, check_end, check_start, sentences
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
 from pellucid.spec.model import ControlTask, PricesData, Spec
@@ -98,7 +98,8 @@ def fit(
     identity = {"spec": spec.sha(), "data": prob.data_sha}
     with one_thread(), using(stepping=_stepping(spec)):
         folder = store.root / "runs" / spec.name
-        run = Run(folder, identity, resume=resume, reporter=reporter, log=log, callbacks=callbacks)
+        seconds = spec.train.budget.seconds
+        run = Run(folder, identity, resume=resume, reporter=reporter, log=log, callbacks=callbacks, seconds=seconds)
         try:
             version = _fit_env(prob, run) if prob.rows is None else _fit_rows(prob, run, store)
             if searched is not None:
@@ -166,10 +167,17 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     results, options = calibrated(prob, results)
     entries, wealth = judge_folds(prob, results, trials=1 + _other_trials(prob, store))
     build = partial(assemble, prob, parts.train, seed=spec.seed)
+    checks: list[Check] = []
+    assemblies: list[Assembly] = []
+
+    def look(assembly: Assembly) -> None:
+        checks.extend(check_start(assembly))
+        assemblies.append(assembly)
+
     known = any(task.kind in KINDS for task in spec.tasks.values())
-    checks = check_start(build()) if known else []
-    program, history = run.train("final fit", build)
-    checks += check_end(build(), program) if known else []
+    program, history = run.train("final fit", build, look if known else None)
+    checks += [check for assembly in assemblies for check in check_end(assembly, program)]
+    assemblies.clear()
     for line in sentences(checks):
         run.reporter.note(line)
     program = with_options(program, options)

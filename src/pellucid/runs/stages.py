@@ -39,6 +39,7 @@ class Run:
         resume: continue what is there; otherwise start anew.
         log: folder of the training log (see `Logbook`).
         callbacks: who looks on (see `Callback`).
+        seconds: that one training may take; it then ends at a checkpoint.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Run:
         reporter: Reporter,
         log: str | Path | None = None,
         callbacks: Sequence[Any] = (),
+        seconds: float | None = None,
     ) -> None:
+        self.seconds = seconds
         self.folder, self.reporter = folder, reporter
         self.notes: list[str] = []  # for the evidence: which trainings were ended early
         marker = folder / "run.json"
@@ -80,10 +83,18 @@ class Run:
                 reporter.note(str(missing))
         self.callbacks = Callbacks([*([self.logbook] if self.logbook else []), *callbacks])
 
-    def train(self, stage: str, build: Callable[[], Assembly]) -> tuple[NetworkProgram, dict[str, Any]]:
-        """Train one assembly, or take it from where it was left. Returns the program and its learning curves."""
+    def train(
+        self, stage: str, build: Callable[[], Assembly], look: Callable[[Assembly], None] | None = None
+    ) -> tuple[NetworkProgram, dict[str, Any]]:
+        """Train one assembly, or take it from where it was left. Returns the program and its learning curves.
+
+        Args:
+            look: is shown the assembly before its first update.
+        """
         assembly = build()
         try:
+            if look is not None:
+                look(assembly)
             return self._train(stage, assembly)
         finally:
             assembly.close()
@@ -112,7 +123,7 @@ class Run:
                 self.reporter.note(f"resumed '{stage}' at update {trainer.update}")
                 if not assembly.resumable:
                     self.reporter.note("this environment cannot give its state: resumable, not bit-identical")
-        last, kept, ended = [float("-inf")], [trainer.update], [""]
+        last, kept, ended, seconds = [float("-inf")], [trainer.update], [""], self.seconds
         self.callbacks.start(watched)
 
         def save(state: dict[str, Any]) -> None:
@@ -127,6 +138,9 @@ class Run:
         def progress(update: int, metrics: dict[str, dict[str, float]]) -> bool:
             if self.callbacks and (who := self.callbacks.update(watched, metrics)):
                 ended[0] = f"{who} ended '{stage}' after update {update:,} of {config.updates:,}"
+            if seconds is not None and not ended[0] and watched.seconds >= seconds and update < config.updates:
+                done = f"update {update:,} of {config.updates:,}"
+                ended[0] = f"train.budget.seconds ({seconds:g}) ended '{stage}' after {done}"
             if update % 10 == 0 or update == config.updates or ended[0]:
                 self.reporter.advance(update, _short(metrics, watched))
             return not ended[0]

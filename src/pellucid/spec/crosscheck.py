@@ -27,6 +27,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found += _table(data, tasks)
     found += _series(raw, data, tasks)
     found += _asks(data, tasks)
+    found += _training(_mapping(raw.get("train")), tasks)
     found += _split(data, _mapping(raw.get("evidence")))
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
@@ -118,6 +119,22 @@ def _listed(value: object) -> list[Any]:
 def _targets(data: Mapping[str, Any]) -> list[str]:
     target = data.get("target")
     return [name for name in (target if isinstance(target, list | tuple) else [target]) if isinstance(name, str)]
+
+
+def _training(train: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
+    average, stop = _mapping(train.get("average")), _mapping(train.get("early_stop"))
+    kind = average.get("kind", "none")
+    if kind != "none" and train.get("optimiser") == "schedule_free":
+        yield ("train", "average", "kind"), f"{kind} beside schedule_free", "none: schedule_free keeps averages itself"
+    if kind == "swa" and stop.get("held_out") is not None:
+        yield ("train", "average", "kind"), "swa beside early_stop.held_out", "ema, or early_stop.held_out: null"
+    acting = [name for name, task in tasks.items() if _mapping(task).get("kind") == "control"]
+    if not acting:
+        return
+    if _mapping(train.get("compute")).get("precision") == "bfloat16":
+        yield ("train", "compute", "precision"), f"bfloat16 beside the policy '{acting[0]}'", "float32"
+    if _mapping(train.get("budget")).get("epochs") is not None and len(acting) == len(tasks):
+        yield ("train", "budget", "epochs"), "passes over rows, of which there are none", "train.updates"
 
 
 def _asks(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:

@@ -7,7 +7,6 @@ Units are part of the names or stand in the descriptions. No torch here: a spec 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -32,12 +31,13 @@ from pellucid.spec.algorithms import (
     ValueIterationSpec,
 )
 from pellucid.spec.crosscheck import TABULAR, cross_problems
-from pellucid.spec.images import AugmentSpec, ImageSpec, VisionSpec
+from pellucid.spec.images import ImageSpec, VisionSpec
 from pellucid.spec.reading import ReadSpec as ReadSpec
 from pellucid.spec.searching import SearchSpec
-from pellucid.spec.section import Count, OpenShare, Positive, Section, Share, Slug, TaskName
+from pellucid.spec.section import Count, OpenShare, Positive, Section, Slug, TaskName
 from pellucid.spec.series import HorizonsTask, SeriesData
 from pellucid.spec.tasks import ClassifyTask, MultilabelTask, OrdinalTask, RegressTask, increasing
+from pellucid.spec.training import TrainSpec
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
 IN_MEMORY = "dataframe"  # the source of a table that was given as an object
@@ -267,65 +267,6 @@ class NetworkSpec(Section):
         description="an ensemble answers together with the additive model as which it begins, unless held-out rows "
         "speak against that",
     )
-
-
-class EarlyStopSpec(Section):
-    """When to end, by rows that are held out of training (supervised tasks)."""
-
-    held_out: OpenShare | None = Field(
-        default=None, description="share of the training rows by which the best weights are chosen; null: the last ones"
-    )
-    refit: bool = Field(
-        default=True, description="then train again from the start on all rows, for as many passes as were best"
-    )
-    patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
-
-
-class PhaseSpec(Section):
-    """Rates from some point of the training on."""
-
-    start: Share = Field(description="share of the updates that are done by then")
-    lr: Positive | None = Field(default=None, description="learning rate at its highest; null: as before")
-    weight_decay: float | None = Field(default=None, gt=0, description="null: as before")
-
-
-class PhasedSpec(Section):
-    """Rates that change on the way, as population-based training finds them."""
-
-    phases: list[PhaseSpec] = Field(default=[], description="in their order, each from its `start` on")
-
-    @field_validator("phases")
-    @classmethod
-    def _increasing(cls, value: list[PhaseSpec]) -> list[PhaseSpec]:
-        if any(b.start <= a.start for a, b in itertools.pairwise(value)):
-            raise PydanticCustomError("increasing", "phases whose starts increase")
-        return value
-
-
-class TrainSpec(Section):
-    """The training loop."""
-
-    updates: Count = Field(default=1500, description="optimiser updates")
-    batch: Count = Field(default=256, description="rows per update (supervised tasks)")
-    noise: float = Field(default=0.0, ge=0, le=10, description="sd of noise on the inputs of supervised batches")
-    optimiser: Literal[
-        "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon", "schedule_free", "sam"
-    ] = "adamw"
-    lr: Positive = Field(default=1e-3, description="learning rate at its highest")
-    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled, on matrices only")
-    schedule: Literal["constant", "linear", "cosine", "one_cycle"] = Field(
-        default="constant", description="of the learning rate after the warm-up"
-    )
-    warmup: Share = Field(default=0.0, description="share of the updates over which the learning rate rises")
-    clip: Positive | None = Field(default=1.0, description="largest norm of a task's gradient; null: none")
-    combine: Literal["sum", "upgrad"] = Field(
-        default="sum", description="how the tasks' gradients are combined on the shared trunk"
-    )
-    early_stop: EarlyStopSpec = EarlyStopSpec()
-    augment: AugmentSpec = AugmentSpec()
-    phased: PhasedSpec = PhasedSpec()
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="networks of this size are fastest on a CPU")
-    checkpoint_every: Count = Field(default=100, description="updates between checkpoints")
 
 
 class EvidenceSpec(Section):

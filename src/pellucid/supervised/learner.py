@@ -17,7 +17,7 @@ from pellucid.core.task import Task
 from pellucid.data.blocks import beside, taken
 from pellucid.nn.losses import log_loss, loss_of
 from pellucid.nn.outputs import ALL as OUTPUTS
-from pellucid.nn.outputs import trained_space
+from pellucid.nn.outputs import full, trained_space
 from pellucid.nn.plain import PlainView, is_plain, plain_view
 from pellucid.nn.plain_losses import by_hand
 from pellucid.supervised.augment import Augment
@@ -145,7 +145,7 @@ class Supervised:
 
     def training(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Raw outputs of the heads, each (n, k), in the space of the loss."""
-        return OUTPUTS[self.task.form].training(self.task, raw)
+        return OUTPUTS[self.task.form].training(self.task, full(raw))
 
     def row_losses(self, z: Tensor, target: Tensor) -> Tensor:
         """What is minimised: the rows' losses, weighed by their classes; shape (n,)."""

@@ -23,6 +23,7 @@ from pellucid.optim import Flat
 from pellucid.optim import get_state as get_optimiser_state
 from pellucid.optim import set_state as set_optimiser_state
 from pellucid.train.learner import Batch, Combine, Gradients, Learner, Part, State
+from pellucid.train.parts import parts_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class LoopConfig:
         weights: one factor per learner, in order; empty for ones.
         checkpoint_every: updates between checkpoints.
         seed: of the run, named when it fails.
+        accumulate: parts in which a batch is worked through; only for row-wise learners.
+        bfloat16: products of the losses are computed in it where torch thinks that safe (autocast).
     """
 
     updates: int
@@ -42,6 +45,8 @@ class LoopConfig:
     weights: tuple[float, ...] = ()
     checkpoint_every: int = 100
     seed: int = 0
+    accumulate: int = 1
+    bfloat16: bool = False
 
 
 @dataclass
@@ -87,6 +92,9 @@ class History:
 
     def set_state(self, state: State) -> None:
         self.every, self.curves, self._sums = int(state["every"]), state["curves"], state["sums"]
+
+
+Differentiated = tuple[float, dict[str, float], Tensor, list[bool]]
 
 
 class Trainer:
@@ -188,7 +196,7 @@ class Trainer:
                 if batch is None:
                     continue
                 weight = config.weights[i] if config.weights else 1.0
-                value, logged, gradient, its = self._differentiate(learner, batch)
+                value, logged, gradient, its = self._in_parts(learner, batch, config)
                 used = [before or now for before, now in zip(used, its, strict=True)] if rows else its
                 rows.append(self._checked(learner.task.name, value, gradient, weight, config))
                 metrics[learner.task.name] = {"loss": value, **logged}
@@ -223,9 +231,22 @@ class Trainer:
                 mend="earlier checkpoints are intact: lower the learning rate, or look for extreme inputs",
             )
 
-    def _differentiate(self, learner: Learner, batch: Batch) -> tuple[float, dict[str, float], Tensor, list[bool]]:
+    def _in_parts(self, learner: Learner, batch: Batch, config: LoopConfig) -> Differentiated:
+        """`_differentiate` of a batch, or the mean over its parts by their rows: the same up to rounding."""
+        if config.accumulate == 1:
+            return self._differentiate(learner, batch, config.bfloat16)
+        value, gradient, used = 0.0, torch.cat(self._zeros), [False] * len(self.parameters)
+        logged: dict[str, float] = {}
+        for share, part in parts_of(batch, config.accumulate):
+            v, more, g, its = self._differentiate(learner, part, config.bfloat16)
+            value, gradient = value + share * v, gradient.add_(g, alpha=share)
+            logged = {name: logged.get(name, 0.0) + share * one for name, one in more.items()}
+            used = [before or now for before, now in zip(used, its, strict=True)]
+        return value, logged, gradient, used
+
+    def _differentiate(self, learner: Learner, batch: Batch, bfloat16: bool = False) -> Differentiated:
         """A learner's loss, what it logs, its gradient as one vector, and which trained parameters it uses."""
-        by_hand = getattr(learner, "gradients", None)
+        by_hand = None if bfloat16 else getattr(learner, "gradients", None)
         found: Gradients | None = by_hand(self.network, batch) if by_hand is not None else None
         if found is not None:
             if found.vector is not None and self._in_order(found.parameters):
@@ -234,7 +255,8 @@ class Trainer:
             for parameter, gradient in zip(found.parameters, found.gradients, strict=True):
                 pieces[self._position[id(parameter)]] = gradient
             return found.value, found.metrics, self._joined(pieces), [piece is not None for piece in pieces]
-        value, logged = learner.loss(self.network, batch)
+        with torch.autocast(self._zeros[0].device.type, torch.bfloat16, enabled=bfloat16):
+            value, logged = learner.loss(self.network, batch)
         # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
         pieces = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
         used = [piece is not None for piece in pieces]
