@@ -87,8 +87,8 @@ def test_where_a_line_is_all_it_has_half_a_say() -> None:
     assert made.trainer.update < 2000, "it was trained again on all rows, and kept its share"
 
 
-def test_where_held_out_rows_speak_against_it_says_nothing() -> None:
-    assert assembled(1500, "product", 600)[1] == 0.0
+def test_where_held_out_rows_speak_against_it_says_little() -> None:
+    assert assembled(1500, "product", 600)[1] <= 0.0625
 
 
 def test_it_can_be_left_out() -> None:
@@ -96,17 +96,15 @@ def test_it_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("worst", "share"),
-    [(1.13, 0.5), (1.2, 0.0)],  # worse by .065 with a standard error of .062, and 1/100; by .1 with one of .064
+    ("more", "share"),  # what 100 held-out rows lose in all by half a say; by less of it, in proportion
+    [(0.6, 0.5), (2.0, 0.25), (4.0, 0.125), (200.0, 0.0), (-5.0, 0.5)],
 )
-def test_a_share_is_refused_by_one_standard_error(worst: float, share: float) -> None:
+def test_one_row_more_speaks_for_it(more: float, share: float) -> None:
     made, _ = network(1, "mean")
-    losses = {0.0: torch.zeros(100), 0.25: torch.full((100,), 0.02), 0.5: torch.linspace(-1.0, worst, 100)}
 
     class Told(Expert):
         def _losses(self, share: float) -> torch.Tensor:
-            made.expert_share.fill_(share)
-            return losses[share].double()
+            return torch.full((100,), 1.0 + more * share / 0.5 / 100.0, dtype=torch.float64)
 
     learner: Supervised = None  # type: ignore[assignment]
     Told(made, learner)()

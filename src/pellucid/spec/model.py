@@ -264,8 +264,8 @@ class NetworkSpec(Section):
     pieces: int = Field(default=16, ge=0, le=512, description="intervals that ensemble and tokens cut a number into")
     expert: bool = Field(
         default=True,
-        description="an ensemble answers together with the additive model as which it begins, unless held-out rows "
-        "speak against that",
+        description="an ensemble answers together with the additive model as which it begins; held-out rows choose "
+        "its share",
     )
 
 
