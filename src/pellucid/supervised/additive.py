@@ -112,7 +112,7 @@ class Additive:
 
 
 def _preferred(losses: Mapping[tuple[bool, float], Tensor]) -> tuple[bool, float]:
-    """The plain one unless another is better by a standard error of the difference, and by a loss of one in all rows."""
+    """The plain one unless another is better by more than a standard error of the difference and a loss of 1 in all."""
     best = min(losses, key=lambda name: float(losses[name].mean()))
     more = (losses[PLAIN] - losses[best]).double()
     allowed = float(more.std()) / len(more) ** 0.5 + 1.0 / len(more) if len(more) > 1 else 1.0
