@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid.core.errors import DataError, SchemaError, SpecError
+from pellucid.core.errors import DataError, MissingExtra, SchemaError, SpecError
 from pellucid.core.schema import Schema
 from pellucid.data.encoding import Encoding
 from pellucid.data.images import MOST
 from pellucid.data.tables import read_table, rows_from_frame
+from pellucid.runs.check_data import check_data
 from pellucid.spec.images import ImageSpec
 from pellucid.spec.loader import build_spec
 from pellucid.spec.model import FieldSpec
@@ -187,3 +189,20 @@ def test_a_folder_beside_the_spec_is_found(tmp_path: Path) -> None:
     (tmp_path / "wine").mkdir()
     named = build_spec(name="a", data={"kind": "table", "source": "wine", "target": "target"})
     assert named.within(tmp_path).source == "wine"
+
+
+def test_without_pillow_the_extra_is_named(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "PIL" else find(name))
+    with pytest.raises(MissingExtra, match="needs the package 'PIL'") as caught:
+        read_table(str(shop / "shop.csv"), "y", declared=photos())
+    assert "pellucid[image]" in caught.value.mend
+
+
+def test_check_data_says_how_paths_become_pictures(shop: Path) -> None:
+    spec = build_spec(name="a", data={"kind": "table", "source": str(shop / "shop.csv"), "target": "y"})
+    told = check_data(spec.source, spec)
+    assert told.columns[0].kind == "image"
+    assert "'photo' holds paths of pictures: data.fields.photo.kind=image reads them" in told.notes
+    declared = spec.replace({"data.fields": {"photo": {"kind": "image"}}})
+    assert not any("holds paths" in note for note in check_data(declared.source, declared).notes)

@@ -102,7 +102,7 @@ def check_data(source: Any, spec: Spec) -> DataReport:
         _said(replace(c, use=uses.get(c.name, c.use)), data.fields.get(c.name))
         for c in profile_columns(found, data.read.decimal)
     ]
-    _columns(report, data.fields)
+    _columns(report, {**found.said, **data.fields})
     table = _table(found, data, spec, report)
     report.duplicates = _repeats(found, data.id)
     if report.duplicates:
@@ -142,6 +142,8 @@ def _columns(report: DataReport, fields: Mapping[str, FieldSpec]) -> None:
             report.notes.append(
                 f"'{c.name}' holds dates: data.fields.{c.name}.kind=date reads year, month, weekday, days"
             )
+        if c.kind == "image" and c.use == "input" and fields.get(c.name, FieldSpec()).kind != "image":
+            report.notes.append(f"'{c.name}' holds paths of pictures: data.fields.{c.name}.kind=image reads them")
 
 
 def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Table | None:
