@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.report import charts
-from pellucid.report.charts import Bin, Column, Estimate, Moved, Series, Shift, Step, Tried
+from pellucid.report.charts import Amount, Bin, Column, Estimate, Moved, Series, Shift, Step, Tried
 from pellucid.report.markup import Markup
 from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
 
@@ -32,6 +32,9 @@ DRAWINGS: dict[str, Draw] = {
     ),
     "confusion": lambda s, v, w: charts.confusion_chart(s, [s, "b"], [v[:2], v[1:3]], width=w),
     "flips": lambda s, v, w: charts.flip_chart(s, v[0], v[1], v[2], width=w),
+    "growth": lambda s, v, w: charts.growth_chart(
+        s, [Amount(v[0], v[1], v[0], v[2]), Amount(100, v[2], v[1], v[2])], y_label=s, width=w
+    ),
     "heat": lambda s, v, w: charts.heat_map(s, [s, "b"], [s, "day"], [v[:2], v[1:3]], [v[:2]], width=w),
     "intervals": _intervals,
     "lines": lambda s, v, w: charts.line_chart(s, [Series(s, [1, 2, 3], v), Series("b", v, v)], y_label=s, width=w),

@@ -252,12 +252,26 @@ def table_sentences(task: Json) -> list[str]:
             for g in items(one, "gaps")
         ]
         told.append(f"{text(one, 'field')}: {'; '.join([*wide, effect])}")
+    growth = growth_sentence(extra.get("learning_curve") or {})
+    told += [growth] if growth else []
     labels: Json = extra.get("label_errors") or {}
     first = next(iter(items(labels, "rows")), None)
     if first is not None:
         doubt = f"row {text(first, 'key')} says {text(first, 'label')}, perhaps it is {text(first, 'suggested')}"
         told.append(f"labels that may be wrong: about {count(labels.get('expected'))}; most suspicious: {doubt}")
     return told
+
+
+def growth_sentence(curve: Json) -> str:
+    """What the last doubling of the training rows changed; nothing is said of more rows than there are."""
+    points, last = items(curve, "points"), curve.get("doubling") or {}
+    if len(points) < 2:
+        return ""
+    half, whole = points[-2], points[-1]
+    head = f"from {count(half.get('rows'))} training rows to {count(whole.get('rows'))}"
+    change = measured(last.get("change"), last.get("low"), last.get("high"), signed=True)
+    said = {"better": "more rows still helped", "worse": "more rows did harm"}.get(text(last, "verdict"))
+    return f"{head} the loss changed by {change}: {said or 'that more rows still help is not shown'}"
 
 
 _TOLD = (
@@ -271,6 +285,7 @@ _TOLD = (
     "residuals",
     "label_errors",
     "fairness",
+    "learning_curve",
 )
 _SHARES = ("annual_return", "annual_volatility", "deflated_sharpe", "max_drawdown", "all_labels_right", "accuracy")
 _EXTRA = {

@@ -28,6 +28,7 @@ from pellucid.runs.artefact import FORMAT, Learned, provenance
 from pellucid.runs.calibrating import calibrated, with_options
 from pellucid.runs.encoded import told_fewer
 from pellucid.runs.fair import require_sensitive
+from pellucid.runs.growing import learning_curves
 from pellucid.runs.judge import FoldResult, judge_folds
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.keeping import backgrounds, describe_rows, keep_version
@@ -36,19 +37,15 @@ from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import on_rows
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.runs.reading import read_problem
-from pellucid.runs.said import about
+from pellucid.runs.said import CHOSEN, about
 from pellucid.runs.sanity import KINDS, Check, check_end, check_start, sentences
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
+from pellucid.runs.tries import other_trials, trial_of, trials_of
 from pellucid.spec.model import ControlTask, PricesData, Spec
 from pellucid.spec.series import SeriesData
-from pellucid.store.records import Event
 from pellucid.store.store import Store
 
-CHOSEN = (
-    "settings were chosen by rows that are among those judged here, which flatters them a little; the search's own "
-    "comparison is free of that"
-)
 CONTROLS = {"planted market": ("planted", True), "random walk": ("random_walk", False)}
 
 
@@ -164,8 +161,11 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program))
     seen = [(result.program, result.fold.train) for result in results]
+    growth = learning_curves(prob, run, results) if spec.evidence.learning_curve else {}
     results, options = calibrated(prob, results)
-    entries, wealth = judge_folds(prob, results, trials=1 + _other_trials(prob, store))
+    entries, wealth = judge_folds(prob, results, trials=1 + other_trials(prob, store))
+    for entry in entries:
+        entry["extra"].update(growth.get(entry["task"], {}))
     build = partial(assemble, prob, parts.train, seed=spec.seed)
     checks: list[Check] = []
     assemblies: list[Assembly] = []
@@ -361,8 +361,8 @@ def keep(
         because=reason,
         claim={},
     )
-    if kind == "fit" and all(event.info != _trial(prob) for event in _trials(prob, store)):
-        store.add_trial(spec.name, "fit", _trial(prob))
+    if kind == "fit" and all(event.info != trial_of(prob) for event in trials_of(prob, store)):
+        store.add_trial(spec.name, "fit", trial_of(prob))
     if head is not None:
         return Fitted(candidate, version.evidence, False)
     ref = store.accept(candidate, reviewer=author, because="first version: its parent is the best honest baseline")
@@ -375,21 +375,6 @@ def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
         {**m, "blobs": {k: v for k, v in m["blobs"].items() if k != "evidence"}} for m in (a, b)
     ]
     return strip[0] == strip[1]
-
-
-def _trial(prob: Problem) -> dict[str, Any]:
-    """What makes a try of its own: the same spec on the same data is one, however often it is killed and resumed."""
-    return {"spec": prob.spec.sha(), "seed": prob.spec.seed, "data": prob.data_sha}
-
-
-def _trials(prob: Problem, store: Store) -> list[Event]:
-    name = prob.spec.name
-    return [e for e in store.log(name, trials=True) if e.kind == "trial"] if name in store.names() else []
-
-
-def _other_trials(prob: Problem, store: Store) -> int:
-    """Tries beside this one."""
-    return sum(event.info != _trial(prob) for event in _trials(prob, store))
 
 
 def _forgotten(store: Store, name: str) -> list[str]:

@@ -26,6 +26,7 @@ from pellucid.evidence.metrics import coded, is_constant
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.dividing import way
+from pellucid.runs.elsewhere import entry_alone, given_extra, own_problem
 from pellucid.runs.encoded import columns_of, encoded, fewer
 from pellucid.runs.fair import fairness_extra
 from pellucid.runs.form_evidence import also_judged
@@ -230,8 +231,10 @@ def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: 
     names = (naive, "linear", "hist_gradient_boosting")
     asked = offered(replace(task, baselines=names))
     answers = [joined([answer(task, name, context) for context in contexts]) for name in asked]
-    losses = table["loss"].to_numpy(dtype=float)[np.concatenate([f.test for f in folds])]
-    return task_entry(task, losses, answers, margin=margin, seed=seed)
+    order = np.concatenate([f.test for f in folds])
+    table = table.iloc[order]
+    extra = given_extra(program, task, rows.take(order), table, answers, seed=seed)
+    return task_entry(task, table["loss"].to_numpy(dtype=float), answers, margin=margin, seed=seed, extra=extra)
 
 
 def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
@@ -241,8 +244,9 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
     """
     program, spec = load_program(store, entry), load_spec(store, entry)
     blobs: dict[str, str] = entry.manifest["blobs"]
-    own, other = problem(spec), problem(spec, source)
-    if own.rows is None or other.rows is None:
+    other = problem(spec, source)
+    own, absent = own_problem(spec)
+    if other.rows is None:
         raise DataError(
             f"'{entry.ref}' was learned from an environment, not from rows.",
             where="evaluate --data",
@@ -250,44 +254,41 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         )
     touched = store.blobs.get_table(blobs["touched"])["key"].to_numpy().astype(str)
     trained = store.blobs.get_table(blobs["trained"])["key"].to_numpy().astype(str)
-    clean = np.flatnonzero(~_seen(own.rows, other.rows, touched))
+    own_rows = None if own is None else own.rows
+    clean = np.flatnonzero(~_seen(own_rows, other.rows, touched))
     if not len(clean):
         raise DataError(
             "every one of these rows was touched by the version's own training.",
             where="evaluate --data",
             mend="give rows that it has not seen",
         )
-    train = np.flatnonzero(np.isin(own.rows.keys, trained))
+    train = np.flatnonzero(np.isin(own_rows.keys, trained)) if own_rows is not None else np.zeros(0, dtype=np.int64)
     if not len(train):
-        raise DataError(
-            f"none of the rows that '{entry.ref}' was trained on is in its data any more.",
-            where=str(spec.source),
-            mend="restore the data: baselines are fitted on those very rows",
-        )
+        own_rows, absent = None, absent or "none of the rows that it was trained on is in its data any more"
     entries = []
     for task in program.tasks.values():
         if not on_rows(task):
             continue
         table = outputs_table(program, task, other.rows.take(clean))
-        scored = np.isfinite(table["loss"].to_numpy(dtype=float))
-        losses = table["loss"].to_numpy(dtype=float)[scored]
+        scored = np.flatnonzero(np.isfinite(table["loss"].to_numpy(dtype=float)))
+        table, rows = table.iloc[scored], other.rows.take(clean[scored])
         answers = []
         if task.kind == "horizons":
             answers = _series_answers(task, other.rows, clean[scored])
-        elif other.rows.times is None:
-            y = other.rows.targets[task.options["target"]][clean]
-            y_own = own.rows.targets[task.options["target"]][train]
-            y, y_own = coded(y, task), coded(y_own, task)
-            matrices = [
-                np.concatenate([b.numpy().astype(np.float64) for b in program.encode(r).values()], axis=1)
-                for r in (own.rows.take(train), other.rows.take(clean))
-            ]
-            context = TableContext(matrices[0], y_own, matrices[1], y, spec.seed)
-            answers = [answer(task, b, context) for b in offered(task)]
+        elif own_rows is not None and other.rows.times is None:
+            answers = _table_answers(program, task, own_rows.take(train), rows, spec.seed)
+        elif own_rows is not None:
+            answers = _price_answers(task, own_rows.take(train), other.rows.take(clean), len(scored))
+        extra: dict[str, Any] = {}
+        if task.kind in TABLE_KINDS:
+            sensitive = getattr(spec.data, "sensitive", [])
+            extra = given_extra(program, task, rows, table, answers, sensitive=sensitive, seed=spec.seed)
+        losses, block = table["loss"].to_numpy(dtype=float), block_rows(other)
+        if answers:
+            margin = spec.evidence.margin
+            entries.append(task_entry(task, losses, answers, block=block, margin=margin, seed=spec.seed, extra=extra))
         else:
-            answers = _price_answers(task, own.rows.take(train), other.rows.take(clean), int(scored.sum()))
-        block = block_rows(other)
-        entries.append(task_entry(task, losses, answers, block=block, margin=spec.evidence.margin, seed=spec.seed))
+            entries.append(entry_alone(task, losses, absent, block=block, seed=spec.seed, extra=extra))
     skipped = len(other.rows) - len(clean)
     return {
         "program": entry.ref,
@@ -295,6 +296,7 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
         "controls": [],
         "notes": [
             *([f"{skipped} rows were touched by its training and are left out"] if skipped else []),
+            *([f"no baselines: {absent}"] if own_rows is None else []),
             *([note for note in other.notes if "quarantine" in note] if other.quarantine else []),
             *(
                 f"'{name}' holds values that training did not know in {count} rows"
@@ -305,10 +307,20 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
     }
 
 
-def _seen(own: Rows, other: Rows, touched: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+def _table_answers(program: Program, task: Task, train: Rows, test: Rows, seed: int) -> list[Answer]:
+    """Baselines on other rows, fitted on those that the program was trained on."""
+    y_train, y = (coded(rows.targets[task.options["target"]], task) for rows in (train, test))
+    x_train, x = (
+        np.concatenate([block.numpy().astype(np.float64) for block in program.encode(rows).values()], axis=1)
+        for rows in (train, test)
+    )
+    return [answer(task, name, TableContext(x_train, y_train, x, y, seed)) for name in offered(task)]
+
+
+def _seen(own: Rows | None, other: Rows, touched: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
     """Which other rows the training touched: by key, and prices by day and close too, as their file may be renamed."""
     by_key: npt.NDArray[np.bool_] = np.isin(other.keys, touched)
-    if own.times is None or other.times is None or "close" not in own.extra:
+    if own is None or own.times is None or other.times is None or "close" not in own.extra:
         return by_key
     mine = np.isin(own.keys, touched)
     known = set(zip(own.times[mine].astype(str), own.extra["close"][mine].tolist(), strict=True))

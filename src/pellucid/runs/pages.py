@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from pellucid.core.schema import Schema
+from pellucid.report.card import model_card
 from pellucid.report.html import program_report
-from pellucid.runs.artefact import load_program
+from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.diffing import diff_versions
+from pellucid.runs.dividing import way
 from pellucid.runs.explaining import explain
 from pellucid.runs.film import film
 from pellucid.runs.history import history
 from pellucid.runs.progress import Reporter
 from pellucid.runs.said import about
+from pellucid.spec.model import TableData
 from pellucid.store.records import Entry
 from pellucid.store.store import Store
+
+SECRET = re.compile(r"(://[^:/@]+):[^@]*@")  # a password in a URL
 
 
 def described_inputs(store: Store, entry: Entry) -> dict[str, str]:
@@ -75,6 +81,38 @@ def report(
                 if record.id in used
             ],
             "diff": diff_versions(store, base, ref, record=False) if base else None,
+            "history": history(store, entry.name),
+        }
+    )
+
+
+def card(store: Store, ref: str) -> str:
+    """The model card of a version in Markdown, from what the store holds: nothing is computed or read anew."""
+    entry = store.resolve(ref)
+    blobs = entry.manifest["blobs"]
+    described = store.blobs.get_json(blobs["program"])
+    evidence = store.blobs.get_json(blobs["evidence"])
+    evidence |= {"trials": store.trials(entry.name), "looks": store.looks(entry.name)}
+    schema, spec = Schema.from_json(described["schema"]), load_spec(store, entry)
+    rows = spec.data is not None
+    return model_card(
+        {
+            "version": entry.ref,
+            "state": entry.state,
+            "evidence": evidence,
+            "tasks": [
+                {key: raw[key] for key in ("name", "kind", "inputs", "outputs", "unit")} for raw in described["tasks"]
+            ],
+            "inputs": [
+                {"name": f.name, "kind": f.kind, "unit": f.unit, "description": f.description} for f in schema.inputs
+            ],
+            "data": {
+                "source": SECRET.sub(r"\1:***@", spec.data.source) if spec.data is not None else "",
+                "split": (way(spec) if isinstance(spec.data, TableData) else "walk forward") if rows else "",
+                "folds": max((len(task["folds"]) for task in evidence["tasks"]), default=0),
+                "sensitive": list(getattr(spec.data, "sensitive", [])),
+            },
+            "provenance": entry.manifest["provenance"],
             "history": history(store, entry.name),
         }
     )

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+CHOSEN = (
+    "settings were chosen by rows that are among those judged here, which flatters them a little; the search's own "
+    "comparison is free of that"
+)
+
 
 def about(kind: str, payload: Mapping[str, Any]) -> str:
     """`ignore volume`, `correct-action of policy in 50 states`."""

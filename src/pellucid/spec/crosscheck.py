@@ -163,7 +163,7 @@ SPLITS = {"grouped": "group", "column": "split_column", "walk_forward": "time"}
 def _split(data: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[Found]:
     how = evidence.get("split", "auto")
     if data.get("kind") != "table":
-        for key, default in (("split", "auto"), ("purge", 0), ("embargo", 0)):
+        for key, default in (("split", "auto"), ("purge", 0), ("embargo", 0), ("learning_curve", False)):
             if evidence.get(key, default) != default:
                 yield ("evidence", key), str(evidence[key]), "a table (data.kind: table)"
         return

@@ -285,6 +285,9 @@ class EvidenceSpec(Section):
     margin: float = Field(default=0.01, ge=0, description="relative difference that does not matter (equivalence test)")
     controls: bool = Field(default=False, description="also fit a planted market and a random walk")
     episodes: Count = Field(default=100, description="greedy episodes by which a policy is judged")
+    learning_curve: bool = Field(
+        default=False, description="of a table: also fit on 1/8, 1/4 and 1/2 of the rows, three more fits a fold"
+    )
 
 
 class ReviewSpec(Section):

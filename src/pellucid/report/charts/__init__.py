@@ -2,6 +2,7 @@
 
 from pellucid.report.charts.attribution import Column, attribution_bars
 from pellucid.report.charts.confusion import confusion_chart
+from pellucid.report.charts.growth import Amount, growth_chart
 from pellucid.report.charts.heat import heat_map
 from pellucid.report.charts.intervals import Estimate, interval_chart
 from pellucid.report.charts.lines import Series, line_chart
@@ -17,6 +18,7 @@ ALL = {
     "attribution": attribution_bars,
     "confusion": confusion_chart,
     "flips": flip_chart,
+    "growth": growth_chart,
     "heat": heat_map,
     "intervals": interval_chart,
     "lines": line_chart,
@@ -31,6 +33,7 @@ ALL = {
 
 __all__ = [
     "ALL",
+    "Amount",
     "Bin",
     "Column",
     "Estimate",
@@ -43,6 +46,7 @@ __all__ = [
     "confusion_chart",
     "flip_chart",
     "fold_steps",
+    "growth_chart",
     "heat_map",
     "interval_chart",
     "line_chart",

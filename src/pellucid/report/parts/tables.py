@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid.report.blocks import details, figure, listed, table
-from pellucid.report.charts import Bin, Series, confusion_chart, line_chart, residual_chart
+from pellucid.report.charts import Amount, Bin, Series, confusion_chart, growth_chart, line_chart, residual_chart
 from pellucid.report.markup import Markup, el, join
 from pellucid.report.numbers import count, measured, number, typeset, typeset_sentence
 from pellucid.report.parts.pictures import wrong_pictures
@@ -18,10 +18,11 @@ def table_evidence(task: Json, name: str) -> Markup | None:
     told = table_sentences(task)
     if not told:
         return None
-    pictures = [p for p in (_confusion(extra, name), _residuals(extra, name), *_areas(extra, name)) if p is not None]
+    drawn = (_confusion(extra, name), _residuals(extra, name), *_areas(extra, name), _growth(task, name))
+    pictures = [p for p in drawn if p is not None]
     tables = [
         found
-        for part in (_each_label, _counts, _left_over, _slices, _labels)
+        for part in (_each_label, _counts, _left_over, _slices, _labels, _amounts)
         if (found := part(extra, name)) is not None
     ]
     return join(
@@ -142,6 +143,25 @@ def _each_label(extra: Json, name: str) -> Markup | None:
         return None
     head = ("Label", "Area under the ROC curve [interval]", "F1", "Rows that have it")
     return details(f"Labels ({len(rows)})", table(f"{name}: label by label", head, rows, numeric=(1, 2, 3)))
+
+
+def _growth(task: Json, name: str) -> Markup | None:
+    points = items((task.get("extra") or {}).get("learning_curve") or {}, "points")
+    if not points:
+        return None
+    amounts = [Amount(p.get("rows"), p.get("value"), p.get("low"), p.get("high")) for p in points]
+    label = text(task, "label") or text(task, "metric")
+    line = "The same spec on a part of every fold's training rows, judged on the same test rows, before calibration."
+    return figure(growth_chart(f"{name}: loss by training rows", amounts, y_label=label), "Rows.", line)
+
+
+def _amounts(extra: Json, name: str) -> Markup | None:
+    points = items(extra.get("learning_curve") or {}, "points")
+    if not points:
+        return None
+    rows = [(count(p.get("rows")), measured(p.get("value"), p.get("low"), p.get("high"))) for p in points]
+    head = ("Training rows", "Mean loss [interval]")
+    return details("Rows in numbers", table(f"{name}: loss by training rows", head, rows, numeric=(0, 1)))
 
 
 def _labels(extra: Json, name: str) -> Markup | None:
