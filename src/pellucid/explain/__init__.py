@@ -10,30 +10,47 @@ over it.
 from pellucid.explain.attribution import ALL, attribute, plan
 from pellucid.explain.budget import Plan
 from pellucid.explain.counterfactual import Answer, Counterfactuals, counterfactuals
+from pellucid.explain.dependence import Dependence, accumulated_effects, partial_dependence
 from pellucid.explain.effect import Effect, effect_of_do, held_fixed
 from pellucid.explain.estimate import Estimate, Explainer
 from pellucid.explain.explanation import Explanation, Ranked
 from pellucid.explain.game import Game
+from pellucid.explain.importance import Importance, permutation_importance, shapley_importance
+from pellucid.explain.interactions import Interactions, pair_interactions
 from pellucid.explain.lime import LocalFit, fit_lime
+from pellucid.explain.rules import Rule, find_rules
 from pellucid.explain.space import Limits
+from pellucid.explain.surrogate import Surrogate, fit_surrogate
 
 __all__ = [
     "ALL",
     "Answer",
     "Counterfactuals",
+    "Dependence",
     "Effect",
     "Estimate",
     "Explainer",
     "Explanation",
     "Game",
+    "Importance",
+    "Interactions",
     "Limits",
     "LocalFit",
     "Plan",
     "Ranked",
+    "Rule",
+    "Surrogate",
+    "accumulated_effects",
     "attribute",
     "counterfactuals",
     "effect_of_do",
+    "find_rules",
     "fit_lime",
+    "fit_surrogate",
     "held_fixed",
+    "pair_interactions",
+    "partial_dependence",
+    "permutation_importance",
     "plan",
+    "shapley_importance",
 ]

@@ -96,6 +96,11 @@ class Columns:
                 fields[field.name] = labels[codes]
             else:
                 fields[field.name] = part[:, 0] if field.width == 1 else part
+        for field in self.program.schema.inputs:  # other tasks' fields: to be encoded, not to be read
+            if field.name not in fields:
+                blank = np.full(len(matrix), None, dtype=object) if field.kind == "category" else np.zeros(len(matrix))
+                wide = np.zeros((len(matrix), field.width)) if field.width > 1 else blank
+                fields[field.name] = wide
         named = np.zeros(len(matrix), dtype="U1") if keys is None else np.asarray(keys, dtype=np.str_)
         return Rows(named, fields)
 

@@ -5,7 +5,7 @@ fields), and like for like (numbers around the instance, 5,000 samples, all fiel
 instance, 2,000 samples), and around the data (quarters, as the peer's default, 5,000 samples).
 Change: ||w - w'|| / ||w|| between two seeds' weights of one class, mean over the pairs of seeds, median over the rows.
 
-    python bench/lime.py [--seeds 5] [--rows 25]        (needs: pip install lime)
+    python bench/lime_fits.py [--seeds 5] [--rows 25]        (needs: pip install lime)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sklearn.datasets import load_breast_cancer
 from pellucid.explain import fit_lime
 from pellucid.nn.foreign import wrap
 
-RESULTS = Path(__file__).with_name("results") / "lime.json"
+RESULTS = Path(__file__).with_name("results") / "lime_fits.json"
 TRAIN, AT = 400, 400
 
 
