@@ -33,6 +33,7 @@ from pellucid.runs.explaining import explain as explain_rows
 from pellucid.runs.fit import fit as fit_spec
 from pellucid.runs.forecasting import forecast as forecast_series
 from pellucid.runs.importing import import_sb3
+from pellucid.runs.inspecting import Inspector, live, stored
 from pellucid.runs.judge import judge_table
 from pellucid.runs.judge_policy import judge_policy
 from pellucid.runs.live import live_rows, live_side, paired
@@ -156,6 +157,14 @@ class LearnedProgram:
         name = task or next(iter(self.program.tasks))
         names = [at] if isinstance(at, str) else list(at)
         return explain_rows(self.store, self.ref, rows=rows, at=names, tasks=[name], **options)[name]
+
+    def inspect(self, *, source: Any = None, seed: int | None = None) -> Inspector:
+        """Counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree (`runs.inspecting`).
+
+        Args:
+            source: rows that replace its own.
+        """
+        return stored(self.store, self.ref, source=source, seed=seed)
 
     def revise(
         self,
@@ -326,6 +335,15 @@ class WrappedProgram:
         """Shapley values against a background of reference rows; see `pellucid.explain.attribute`."""
         given, reference = (live_rows(self.program, data) for data in (rows, background))
         return attribute(self.program, given, next(iter(self.tasks)), background=reference, **options)
+
+    def inspect(self, reference: pd.DataFrame | Rows, *, target: str | None = None, seed: int = 0) -> Inspector:
+        """Counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree (`runs.inspecting`).
+
+        Args:
+            reference: real rows, training data as a rule.
+            target: the reference's column with the truth, for `importance`.
+        """
+        return live(self.program, reference, target=target, seed=seed)
 
     def evaluate(
         self,

@@ -31,6 +31,9 @@ DRAWINGS: dict[str, Draw] = {
         s, [s, "b"], [Column(s, v[:2], v[1:3]), Column("b", v[1:3])], width=w
     ),
     "confusion": lambda s, v, w: charts.confusion_chart(s, [s, "b"], [v[:2], v[1:3]], width=w),
+    "dependence": lambda s, v, w: charts.dependence_chart(
+        s, [1, 2, 3], v, v[1:3], [v, v[::-1]] * (20 if w > 500 else 2), seen=v, x_label=s, y_label=s, width=w
+    ),
     "flips": lambda s, v, w: charts.flip_chart(s, v[0], v[1], v[2], width=w),
     "growth": lambda s, v, w: charts.growth_chart(
         s, [Amount(v[0], v[1], v[0], v[2]), Amount(100, v[2], v[1], v[2])], y_label=s, width=w

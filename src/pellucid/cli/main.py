@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "a version's evidence: metrics with intervals beside honest baselines",
     "forecast": "the steps after the last value of each series",
     "explain": "what a version's outputs rest on, with error bars",
+    "inspect": "counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree",
     "feedback": "tell a version what must not matter, or what it should have done",
     "revise": "train a small change from feedback: a candidate revision",
     "diff": "the behaviour diff of two versions or candidates",

@@ -18,6 +18,7 @@ from pellucid.report.parts.evidence import evidence_section
 from pellucid.report.parts.explanations import explanations_section
 from pellucid.report.parts.film import film_section
 from pellucid.report.parts.history import history_section
+from pellucid.report.parts.inspections import inspections_section
 from pellucid.report.parts.search import search_section
 from pellucid.report.theme import MONO, PICTURE, SANS, SERIF, variables
 from pellucid.report.words import (
@@ -124,6 +125,17 @@ def explanation_page(
     )
 
 
+def inspection_page(found: Sequence[Json], *, program: str = "program") -> str:
+    """Answers to questions beside Shapley values as a page of its own.
+
+    Args:
+        found: JSON of `explain`'s results, each with its `kind`.
+        program: name of the program or version.
+    """
+    head = masthead("Questions", program, [], [])
+    return page(f"{program}: questions", head, [("inspections", "Questions", inspections_section(found))])
+
+
 def program_report(sections: Mapping[str, Any]) -> str:
     """Everything about a program in one self-contained HTML file.
 
@@ -135,6 +147,7 @@ def program_report(sections: Mapping[str, Any]) -> str:
             wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers
                 (default: the evidence's own).
             films: [{task, env, seed, steps, return, whole, gif, still}], pictures in base64, or {task, note}.
+            inspections: list of JSON of other answers of `explain`, each with its `kind`.
             explanations: list of Explanation JSON. inputs: {field: what it is}.
             corrections: [{kind, target, scope, who, when, reason}].
             diff: Diff JSON. history: [{when, who, what, ref, because}].
@@ -162,6 +175,7 @@ def program_report(sections: Mapping[str, Any]) -> str:
             lambda found: explanations_section(found, inputs),
             items(sections, "explanations"),
         ),
+        ("inspections", "Questions", inspections_section, items(sections, "inspections")),
         ("correction", "Correction", corrections_section, items(sections, "corrections")),
     ):
         if found:
@@ -195,4 +209,4 @@ def _diff_verdict(diff: Json) -> tuple[str, Markup | None]:
     return diff_headline(diff), chip(*diff_verdict(diff))
 
 
-__all__ = ["diff_page", "evidence_page", "explanation_page", "page", "program_report", "style_sheet"]
+__all__ = ["diff_page", "evidence_page", "explanation_page", "inspection_page", "page", "program_report", "style_sheet"]

@@ -55,18 +55,18 @@ def explain(
     if isinstance(rows, pd.DataFrame):
         made = series_rows(store, ref, rows)
         rows = rows if made is None else made
-    own = _own(program, spec, source) if rows is None else None
+    own = own_rows(program, spec, source) if rows is None else None
     reviewed = frozenset(store.review_keys(entry.name) or ())
     found = {}
     with one_thread():
         for name in tasks or tuple(program.tasks):
             background = load_rows(store, blobs[f"background/{name}"])
             if rows is not None:
-                pool = _given(program, name, rows)
+                pool = rows_given(program, name, rows)
                 chosen = pick(pool, at) if at else pool
             else:
-                pool = _pool(program, name, own, background)
-                chosen = pick(pool, at or _last(pool, reviewed))
+                pool = rows_asked(program, name, own, background)
+                chosen = pick(pool, at or last_row(pool, reviewed))
             reporter.stage(f"explain {name}", len(chosen))
             found[name] = attribute(
                 program,
@@ -82,14 +82,14 @@ def explain(
     return found
 
 
-def _own(program: Learned, spec: Spec, source: Any) -> Rows | None:
+def own_rows(program: Learned, spec: Spec, source: Any) -> Rows | None:
     """The rows that can be named. Of another table only the inputs are needed: whom one asks about has no label yet."""
     if source is not None and isinstance(spec.data, TableData):
         return rows_from_frame(source, list(program.schema.inputs), spec.data.id)
     return problem(spec, source).rows if spec.data is not None or source is not None else None
 
 
-def _pool(program: Learned, name: str, rows: Rows | None, background: Rows) -> Rows:
+def rows_asked(program: Learned, name: str, rows: Rows | None, background: Rows) -> Rows:
     """The rows that can be asked about; a policy is asked in the states that it is in."""
     task = program.tasks[name]
     if rows is None or not on_rows(task):
@@ -97,14 +97,14 @@ def _pool(program: Learned, name: str, rows: Rows | None, background: Rows) -> R
     return visited(program, task, rows) if trades(task) else rows
 
 
-def _given(program: Learned, name: str, data: Rows | pd.DataFrame) -> Rows:
+def rows_given(program: Learned, name: str, data: Rows | pd.DataFrame) -> Rows:
     task = program.tasks[name]
     inputs = [field for field in task.inputs if not (trades(task) and field == "position")]
     rows = data if isinstance(data, Rows) else rows_from_frame(data, [program.schema[field] for field in inputs])
     return visited(program, task, rows) if trades(task) and "position" not in rows.fields else rows
 
 
-def _last(rows: Rows, reviewed: frozenset[str]) -> list[str]:
+def last_row(rows: Rows, reviewed: frozenset[str]) -> list[str]:
     """The key of the last review row, else of the last row."""
     keys = [str(key) for key in rows.keys]
     return [next((key for key in reversed(keys) if key in reviewed), keys[-1])]

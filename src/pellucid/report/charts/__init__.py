@@ -2,6 +2,7 @@
 
 from pellucid.report.charts.attribution import Column, attribution_bars
 from pellucid.report.charts.confusion import confusion_chart
+from pellucid.report.charts.dependence import dependence_chart
 from pellucid.report.charts.growth import Amount, growth_chart
 from pellucid.report.charts.heat import heat_map
 from pellucid.report.charts.intervals import Estimate, interval_chart
@@ -17,6 +18,7 @@ from pellucid.report.charts.waterfall import Step, fold_steps, waterfall_chart
 ALL = {
     "attribution": attribution_bars,
     "confusion": confusion_chart,
+    "dependence": dependence_chart,
     "flips": flip_chart,
     "growth": growth_chart,
     "heat": heat_map,
@@ -44,6 +46,7 @@ __all__ = [
     "Tried",
     "attribution_bars",
     "confusion_chart",
+    "dependence_chart",
     "flip_chart",
     "fold_steps",
     "growth_chart",
