@@ -8,11 +8,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tiny_programs import Home
 
 from pellucid.cli.inspect import ASKED, QUESTIONS
 from pellucid.cli.main import main
 from pellucid.report.parts.inspections import DRAWN
+from tiny_programs import Home
 
 WORDS = {
     "counterfactual": ["--keep", "leak", "--range", "a=-2:2", "--range", "city=Graz", "--answers", "2"],
