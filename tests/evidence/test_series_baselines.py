@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -101,6 +103,14 @@ def test_ets_forecasts_as_statsmodels_does_from_every_origin() -> None:
         upto = pd.Series(y[: FIRST + i + 1])
         model = ETSModel(upto, error="add", trend=t, damped_trend=d, seasonal=s, seasonal_periods=SEASON if s else None)
         assert found[i] == pytest.approx(model.smooth(fits[best].params).forecast(H).to_numpy(), rel=1e-6)
+
+
+def test_ets_is_left_out_of_many_series_with_a_note() -> None:
+    shown = context(values())
+    many = replace(shown, series=shown.series * 31)
+    found = answer(task(), "ets", many)
+    assert found.losses is None
+    assert "31 series" in found.note
 
 
 @pytest.mark.parametrize("name", ["persistence", "seasonal_naive", "autoregression", "ets"])

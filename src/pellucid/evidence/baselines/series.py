@@ -22,6 +22,8 @@ from pellucid.evidence.metrics import quantile_levels
 
 __all__ = ["ALL"]
 
+MOST = 30  # series up to which ETS is fitted to each: of hundreds it would take longer than all else
+
 Forecast = Callable[[OneSeries, SeriesContext, Index], Floats]
 """(series, context, steps at which one forecasts (n,)) -> what is said of the steps ahead (n, H)."""
 
