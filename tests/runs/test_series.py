@@ -212,3 +212,27 @@ def test_others_forecast_nothing(tmp_path: Path) -> None:
 def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         spec(**changes)
+
+
+@pytest.mark.slow
+def test_what_is_known_ahead_is_learned_and_can_be_forbidden(tmp_path: Path) -> None:
+    """The series follows a price that is known ahead: linear forecasters cannot see it, the network can."""
+    generator, n = np.random.default_rng(0), 160
+    price, y = generator.standard_normal(n + H), np.zeros(n)
+    for t in range(1, n):
+        y[t] = 0.6 * y[t - 1] + 2 * price[t] + 0.3 * generator.standard_normal()
+    quarters = labels_of(np.arange(n + H), "quarter")
+    frame = pd.DataFrame({"when": quarters, "sold": np.r_[50 + y, [np.nan] * H], "price": price})
+    changes = {"data.group": None, "data.known": ["price"], "train.updates": 400, "train.lr": 3e-3}
+    learned = spec(**changes, **{"network.width": 64, "network.depth": 2})
+    program = pellucid.fit(learned, data=frame, store=tmp_path)
+    entry = program.evidence["tasks"][0]
+    assert entry["verdict"] == "better"
+    assert entry["value"] < 0.6 * min(b["value"] for b in entry["baselines"])
+    found = program.explain(source=frame)
+    assert np.abs(found.values[0, found.players.index("price[ahead]"), 1]) > 0.1
+    program.feedback.forbid("price", because="not known in time after all")
+    revision = program.revise(source=frame)
+    gates = {gate["name"]: gate for gate in revision.diff["gates"]}
+    assert gates["sold: effect of do(price)"]["passed"]
+    assert revision.diff["parameters"]["share"] <= 0.05
