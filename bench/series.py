@@ -12,8 +12,10 @@ it) tells better, worse or undecided; the bar of the mean is a difference of at 
 
     python bench/series.py [--sets nile co2] [--seeds 0 1 2 3 4]
         resumes from bench/results/series/
-    python bench/series.py --tune
-        the choices behind the preset of series: simulated series at seeds 100 to 102, one fold
+    python bench/series.py --tune [CHOICE ...]
+        choices of settings on simulated series at seeds 100 to 102, one fold
+    python bench/series.py --earlier [CHOICE ...]
+        the same on the public series' earlier origins: two folds within what the first reported fold trains on
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ TRIED: dict[str, dict[str, Any]] = {
     "lr 3e-3": {"train.lr": 3e-3},
     "lr 3e-4": {"train.lr": 3e-4},
     "weight decay .1": {"train.weight_decay": 0.1},
-    "no refit": {"train.early_stop.refit": False},
+    "refit": {"train.early_stop.refit": True},
     "transformer": {"network.kind": "transformer"},
     "mlp": {"network.kind": "mlp"},
 }
@@ -171,15 +173,35 @@ def tune(names: list[str]) -> None:
         print(f"{choice:16} {total:.3f}  " + "  ".join(f"{k} {v:.3f}" for k, v in ratios.items()), flush=True)
 
 
+def earlier(names: list[str], sets: list[str]) -> None:
+    """Mean errors of every choice on origins before the reported ones, seed 100."""
+    from pellucid.evidence.folds import Fold, moment_folds
+
+    for choice in names:
+        means = {}
+        for name in sets:
+            prob, plan = prepared(series_data.public(name), TRIED[choice], SHARE, FOLDS)
+            known = plan[0].train
+            steps = prob.rows.extra["step"][known].astype(float)
+            own = moment_folds(steps, folds=2, purge=prob.purge, test_share=SHARE)
+            losses, _ = ours(prob, [Fold(known[f.train], known[f.test]) for f in own], 100)
+            means[name] = float(losses.mean())
+        print(f"{choice:16} " + "  ".join(f"{name} {mean:.3f}" for name, mean in means.items()), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=list(series_data.PUBLIC), default=list(series_data.PUBLIC))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--tune", nargs="*", choices=list(TRIED), help="these choices, by default all")
+    parser.add_argument("--earlier", nargs="*", choices=list(TRIED), help="these choices, by default all")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.tune is not None:
         tune(args.tune or list(TRIED))
+        return
+    if args.earlier is not None:
+        earlier(args.earlier or list(TRIED), args.sets)
         return
     for name in args.sets:
         report(name, args.seeds)
