@@ -11,6 +11,7 @@ from pellucid.core.errors import SpecError
 from pellucid.runs import fit as fitting
 from pellucid.spec.loader import spec_from
 from pellucid.store.store import Store
+from pellucid.supervised.batch import auto_batch
 from pellucid.train.averages import Averages
 from pellucid.train.loop import Hooks
 from pellucid.train.parts import parts_of
@@ -190,3 +191,28 @@ def test_a_fit_builds_each_training_once(tmp_path, monkeypatch):
     done = fitting.fit(spec(**{"evidence.folds": 2, "explain.evaluations": 16}), store, source=frame())
     assert len(built) == 3
     assert len(done.evidence["sanity"]) == 3
+
+
+def test_the_batch_is_chosen_by_rows_and_by_the_cost_of_a_row():
+    assert auto_batch(100, 1e3) == 32  # never less
+    assert auto_batch(10_000, 1e3) == 512  # 19 updates a pass
+    assert auto_batch(10**7, 1e3) == 4096  # never more
+    assert auto_batch(10**7, 4e4) == 512  # the rows cost four times what an update costs anyway: enough
+    assert auto_batch(10**7, 1e9) == 32
+
+
+@pytest.mark.parametrize("network", [{"kind": "mlp"}, {"kind": "ensemble", "members": 3}])
+def test_an_automatic_batch_is_a_number_of_the_data_and_the_spec(network):
+    changes = {f"network.{key}": value for key, value in network.items()}
+    first, again = (made(frame(2000), **changes, **{"train.batch": "auto"}) for _ in range(2))
+    assert first.learners[0].batch == again.learners[0].batch == 64
+    assert made(frame(200), **changes, **{"train.batch": "auto"}).learners[0].batch == 32
+
+
+def test_passes_are_bounded_and_the_second_training_is_as_long_as_was_best():
+    changes = {"train.updates": 500, "train.early_stop.held_out": 0.2, "train.early_stop.passes": 6}
+    assembly = trained(**changes)
+    held = assembly.trainer.parts[-1]
+    assert len(held.curve) == 7  # before the first update, and after every pass
+    assert held.best_update < 6 * held.every
+    assert assembly.trainer.update == 6 * held.every + round((held.best_update + 1) * 1.25)

@@ -41,6 +41,7 @@ from pellucid.spec.model import ControlTask, Spec
 from pellucid.spec.training import TrainSpec
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
+from pellucid.supervised.batch import auto_batch
 from pellucid.supervised.expert import Expert
 from pellucid.supervised.learner import Supervised, SupervisedBatch
 from pellucid.supervised.starting import Starting
@@ -171,6 +172,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     blocks: Mapping[str, Tensor] = encoding.encode_together(rows) if rows is not None else {}
     network = make_network(spec, fields, tasks, blocks, encoding.scales, normalise=normalise, seed=seed)
     network = network.to(spec.train.device)
+    spec = _with_batch(spec, network, rows)
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
@@ -237,7 +239,7 @@ def _learner(
         task,
         kept,
         target[index],
-        batch=settings.batch,
+        batch=int(settings.batch),
         seed=seed,
         noise=settings.noise,
         held=held,
@@ -296,7 +298,8 @@ def _parts(
 
     settle: Expert | None = None
     if isinstance(begin, Additive) and begin.network.expert:
-        settle = Expert(begin.network, begin.learner)
+        assert isinstance(judged, EnsembleNetwork)
+        settle = Expert(judged, begin.learner)
 
     def restart() -> None:
         kept = {} if settle is None else {"expert_share": settle.network.expert_share.clone()}
@@ -316,11 +319,22 @@ def _parts(
         lambda: sum(w.held_out_loss(judged) for w in watched),
         every=every,
         patience=stop.patience,
+        most=stop.passes,
         again=again,
         settle=settle,
     )
     part.begin()
     return [*averages, part]  # in this order: what is looked at are the averages after this update
+
+
+def _with_batch(spec: Spec, network: Network, rows: Rows | None) -> Spec:
+    """`train.batch: auto` as a number."""
+    if spec.train.batch != "auto":
+        return spec
+    members = spec.network.members if isinstance(network, EnsembleNetwork) else 1
+    cost = members * sum(p.numel() for p in network.trunk.parameters()) + sum(p.numel() for p in network.parameters())
+    batch = auto_batch(0 if rows is None else len(rows), cost)
+    return spec.model_copy(update={"train": spec.train.model_copy(update={"batch": batch})})
 
 
 def _budgeted(train: TrainSpec, learners: Sequence[Learner]) -> TrainSpec:

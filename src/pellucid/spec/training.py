@@ -56,6 +56,10 @@ class EarlyStopSpec(Section):
         default=True, description="then train again from the start on all rows, for as many passes as were best"
     )
     patience: Count = Field(default=16, description="passes over the rows without a better held-out loss: then it ends")
+    passes: Count | None = Field(
+        default=None,
+        description="passes over the rows at most, before the training on all of them; null: any number",
+    )
 
 
 class PhaseSpec(Section):
@@ -83,7 +87,9 @@ class TrainSpec(Section):
     """The training loop."""
 
     updates: Count = Field(default=1500, description="optimiser updates")
-    batch: Count = Field(default=256, description="rows per update (supervised tasks)")
+    batch: Count | Literal["auto"] = Field(
+        default=256, description="rows per update (supervised tasks); auto: by the rows and the network's size"
+    )
     noise: float = Field(default=0.0, ge=0, le=10, description="sd of noise on the inputs of supervised batches")
     optimiser: Literal[
         "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon", "schedule_free", "sam"

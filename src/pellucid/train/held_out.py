@@ -36,6 +36,7 @@ class HeldOut:
         loss: the held-out loss of the network as it is.
         every: updates between looks.
         patience: looks without a better loss after which training is over.
+        most: looks after which it is over in any case.
         again: when training is over, it begins again on all rows, and lasts as many epochs as were best.
         settle: chooses by the rows held out what is not trained; called with the best weights in the network.
     """
@@ -47,10 +48,12 @@ class HeldOut:
         *,
         every: int,
         patience: int,
+        most: int | None = None,
         again: Again | None = None,
         settle: Callable[[], None] | None = None,
     ) -> None:
         self.network, self.loss, self.every, self.patience, self.again = network, loss, every, patience, again
+        self.most = most
         self.settle = settle
         self.best, self.best_update, self.update = math.inf, -1, -1
         self.until = -1  # the second training's last update
@@ -63,7 +66,9 @@ class HeldOut:
         return self._patient() if self.until < 0 else self.until <= self.update
 
     def _patient(self) -> bool:
-        """The loss has not improved for `patience` looks."""
+        """The loss has not improved for `patience` looks, or there were as many as there may be."""
+        if self.most is not None and self.update + 1 >= self.every * self.most:
+            return True
         return bool(self.curve) and self.update - self.best_update >= self.every * self.patience
 
     def begin(self) -> None:
