@@ -1,5 +1,7 @@
 """Averages of the weights, batches in parts, bfloat16, budgets: closed forms, the large batch, and resuming."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -216,3 +218,16 @@ def test_passes_are_bounded_and_the_second_training_is_as_long_as_was_best():
     assert len(held.curve) == 7  # before the first update, and after every pass
     assert held.best_update < 6 * held.every
     assert assembly.trainer.update == 6 * held.every + round((held.best_update + 1) * 1.25)
+
+
+def test_the_held_out_loss_is_in_the_evidence_and_in_the_log(tmp_path):
+    store = Store(tmp_path / "store", create=True)
+    changes = {"evidence.folds": 2, "explain.evaluations": 16, "train.early_stop.held_out": 0.2, "train.updates": 30}
+    done = fitting.fit(spec(**changes), store, source=frame(), log=tmp_path / "log")
+    (curve,) = [c for c in done.evidence["curves"] if c["name"] == "held_out_loss"]
+    assert curve["x"][0] == 0.0
+    assert all(b > a for a, b in pairwise(curve["x"]))
+    (log,) = (tmp_path / "log").rglob("final-fit/progress.csv")
+    shown = pd.read_csv(log)["eval/held_out_loss"].dropna()
+    assert set(shown.round(6)) <= set(np.round(curve["y"], 6))
+    assert len(shown) == len(curve["y"]) - 1  # the first look is before the first update

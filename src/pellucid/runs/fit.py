@@ -272,7 +272,7 @@ def _learn(prob: Problem, run: Run) -> tuple[Learned, dict[str, Any]]:
 
 
 def _curves(history: dict[str, Any]) -> list[dict[str, Any]]:
-    shown = ("loss", "episode_return", "entropy")
+    shown = ("loss", "held_out_loss", "episode_return", "entropy")
     return [
         {"task": task, "name": name, "x": [p[0] for p in points], "y": [p[1] for p in points]}
         for task, metrics in history.items()

@@ -25,8 +25,10 @@ from pellucid.runs.callbacks import Callbacks, Training
 from pellucid.runs.logbook import Logbook, tensorboard_missing
 from pellucid.runs.progress import Reporter, interruptible
 from pellucid.store.files import make_folder, write_atomic
+from pellucid.train.held_out import HeldOut
 from pellucid.train.loop import Hooks
 
+HELD_OUT_TAG = "eval/held_out_loss"  # in the log
 CHECKPOINT_PAUSE_S = 1.0  # a checkpoint of a small network costs more than the updates between two of them
 
 
@@ -135,7 +137,11 @@ class Run:
             last[0], kept[0] = time.monotonic(), int(state["update"])
             self.callbacks.checkpoint(watched)
 
+        watching = next((part for part in trainer.parts if isinstance(part, HeldOut)), None)
+
         def progress(update: int, metrics: dict[str, dict[str, float]]) -> bool:
+            if watching is not None and watching.curve and watching.curve[-1][0] == update:
+                watched.record(HELD_OUT_TAG, watching.curve[-1][1])
             if self.callbacks and (who := self.callbacks.update(watched, metrics)):
                 ended[0] = f"{who} ended '{stage}' after update {update:,} of {config.updates:,}"
             if seconds is not None and not ended[0] and watched.seconds >= seconds and update < config.updates:
@@ -156,18 +162,19 @@ class Run:
                 raise
             program = assembly.finish()
             program.network.eval()
+            curves = with_held_out(history.curves, watching)
             statefile.save(
                 done,
                 {
                     "network": dict(program.network.state_dict()),
                     "tasks": [task.to_json() for task in program.tasks.values()],
-                    "curves": history.curves,
+                    "curves": curves,
                     "ended": ended[0],
                 },
             )
             if stop():  # asked for during the last update, or while this was written
                 raise interrupted(f"interrupted after '{stage}'")
-        return program, history.curves
+        return program, curves
 
     def _note(self, ended: str) -> None:
         if ended:
@@ -182,6 +189,15 @@ class Run:
     def finish(self) -> None:
         """The run is stored as a version: its folder is not needed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def with_held_out(curves: dict[str, Any], watching: HeldOut | None) -> dict[str, Any]:
+    """Learning curves with that of the rows held out, of about a hundred points, beside the first task's."""
+    if watching is None or not curves:
+        return curves
+    points = watching.curve[:: max(1, len(watching.curve) // 100)]
+    first = next(iter(curves))
+    return {**curves, first: {**curves[first], "held_out_loss": points}}
 
 
 def unfinished(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from pellucid.report.words import Json, items, text
 
 _NAMES = {
     "loss": ("training loss", "What the optimiser lowers; noise is the noise of single batches."),
+    "held_out_loss": (
+        "held-out loss",
+        "Of training rows that were held out: the lowest point decides which weights are kept, or how long training on "
+        "all rows takes.",
+    ),
     "episode_return": ("return of training episodes", "What the policy earned while it was still trying things out."),
     "entropy": (
         "entropy of the policy",
