@@ -12,7 +12,7 @@ log loss for classes, squared error for numbers; R² in the latter case). Probab
 Bar, per table: mean paired difference over 5 seeds against the best other model (by mean score), lower end of its 95 %
 t-interval > -0.01. Control: the constant answer, judged alike, must fail on every table.
 
-    python bench/tables.py [--tables wine digits] [--models pellucid lightgbm] [--seeds 0 1 2 3 4]
+    python bench/tables.py [--tables wine digits] [--models pellucid lightgbm] [--seeds 0 1 2 3 4] [--jobs 2]
     resumes from bench/results/tables.json; configurations of Pellucid were chosen on seeds from 100 on
 """
 
@@ -25,6 +25,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,9 @@ def tabm(train: TableData, test: pd.DataFrame, seed: int) -> Array:
     def raw(frame: pd.DataFrame) -> Array:
         return np.hstack([frame[numbers].fillna(middle).to_numpy(float), frame[lacking].isna().to_numpy(float)])
 
+    # Its bins refuse a column that does not vary.
+    numbers = [c for c in numbers if train.inputs[c].iloc[inner].nunique() > 1]
+    lacking = [c for c in lacking if train.inputs[c].iloc[inner].isna().any()]
     noise = np.random.default_rng(seed).normal(0, 1e-5, (len(inner), len(numbers) + len(lacking)))
     quantiles.fit(raw(train.inputs.iloc[inner]) + noise)
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1).fit(train.inputs[text].iloc[inner])
@@ -276,7 +281,10 @@ def quarters(n: int, seed: int) -> list[tuple[Array, Array]]:
 
 
 def one(table: str, model: str, seed: int) -> dict[str, float]:
-    """Score and seconds of a seed's fits with prediction."""
+    """Score and seconds of a seed's fits with prediction, on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
     data = table_data.ALL[table]()
     n, lost, tested, seconds = len(data.target), [0.0, 0.0], 0, 0.0
     for test, rest in quarters(n, seed):
@@ -328,23 +336,21 @@ def main() -> int:
     parser.add_argument("--tables", nargs="+", default=list(table_data.ALL), choices=list(table_data.ALL))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     args = parser.parse_args()
-    import torch
-
     from pellucid.store.files import write_atomic
 
-    torch.set_num_threads(1)
     OUT.parent.mkdir(exist_ok=True)
     results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
-    for table in args.tables:
-        for seed in args.seeds:
-            for model in args.models:
-                key = f"{table} {model} {seed}"
-                if key not in results:
-                    results[key] = one(table, model, seed)
-                    write_atomic(OUT, json.dumps(results, indent=1).encode())
-                    r = results[key]
-                    print(f"{key:34} score {r['score']:8.4f}  {r['cpu_seconds']:7.1f} s", flush=True)
+    every = [(t, m, s) for t in args.tables for s in args.seeds for m in args.models]
+    missing = [job for job in every if " ".join(map(str, job)) not in results]
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(one, *job): " ".join(map(str, job)) for job in missing}
+        for done in as_completed(running):
+            key = running[done]
+            results[key] = r = done.result()
+            write_atomic(OUT, json.dumps(results, indent=1).encode())
+            print(f"{key:34} score {r['score']:8.4f}  {r['cpu_seconds']:7.1f} s", flush=True)
     report(results, args.tables, args.seeds)
     return 0
 
