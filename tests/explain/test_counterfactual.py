@@ -15,7 +15,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from pellucid.core.errors import DataError, SchemaError, SpecError
 from pellucid.core.rows import Rows
-from pellucid.explain import Limits, counterfactuals
+from pellucid.core.schema import Field, Schema
+from pellucid.core.task import Task
+from pellucid.explain import Limits, counterfactuals, fit_lime, permutation_importance
 from pellucid.nn.foreign import wrap
 from pellucid.testing.games import ToyProgram, network, toy_rows
 
@@ -234,3 +236,40 @@ def test_unknown_names_get_the_nearest(loans) -> None:
     with pytest.raises(SchemaError, match="no output"):
         counterfactuals(linear(), toy_rows(NORMAL), "toy", reference=toy_rows(NORMAL), to=(1.0, None), output="z")
     assert isinstance(table, Rows)
+
+
+def test_a_text_stays_and_a_wrapped_models_own_names_are_used() -> None:
+    class Reads(ToyProgram):
+        """x0 plus the length of a note, which no method may make up."""
+
+        def __init__(self) -> None:
+            super().__init__(lambda x: x, 2)
+            self._schema = Schema((Field("x0"), Field("note", "text")), {"toy": (Field("y0"),)})
+            self._tasks = {"toy": Task("toy", "regress", ("x0", "note"), ("y0",), "", "squared_error")}
+
+        def encode(self, rows: Rows) -> dict:
+            lengths = np.asarray([float(len(v)) for v in rows.column("note")])
+            return {"x0": torch.from_numpy(rows.column("x0"))[:, None], "note": torch.from_numpy(lengths)[:, None]}
+
+        def __call__(self, blocks, task):
+            return blocks["x0"] + blocks["note"]
+
+    notes = np.array(["a", "abc", "abcde"] * 50, dtype=object)
+    table = Rows(np.arange(150).astype(str), {"x0": NORMAL[:150, 0], "note": notes})
+    found = counterfactuals(Reads(), table.take(slice(1, 2)), "toy", reference=table, to=(4.5, None))[0]
+    assert set(found.rows.fields["note"]) == {"abc"}
+    assert {c.name for c in found.answers[0].changes} == {"x0"}
+    for around in ("instance", "data"):
+        fit = fit_lime(Reads(), table.take(slice(1, 2)), "toy", reference=table, around=around)
+        assert fit.players == ("x0",)
+        assert abs(fit.intercept[0, 0] - 3.0 if around == "data" else fit.fitted[0, 0] - fit.prediction[0, 0]) < 1.0
+    shuffled = permutation_importance(Reads(), table, "toy", loss=lambda out: np.abs(out[:, 0]))
+    assert set(shuffled.players) == {"x0", "note"}
+    model = RandomForestClassifier(10, random_state=0).fit(NORMAL, NORMAL[:, 0] > 0)
+    named = wrap(model, inputs=["a", "b", "c", "d"], outputs=["low", "high"])
+    frame = named.rows(pd.DataFrame(NORMAL, columns=["a", "b", "c", "d"]))
+    for to in ("high", "True"):
+        one = counterfactuals(
+            named, frame.take(np.flatnonzero(NORMAL[:, 0] < -0.5)[:1]), "predict", reference=frame, to=to
+        )
+        assert one[0].goal == "class high"

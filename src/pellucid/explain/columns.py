@@ -1,6 +1,7 @@
 """A task's rows as one matrix of numbers and back: what methods work on that try out rows which nobody has seen.
 
-A number stands as it is, a category as its code, a series or an observation as one column per value; NaN is missing.
+A number stands as it is, a category as its code, a text as its number among those seen, a series or an observation as
+one column per value; NaN is missing.
 Rows made up here are encoded by the program itself, so that nothing is assumed about its encoding.
 """
 
@@ -59,7 +60,8 @@ class Columns:
         self.program, self.where = program, where
         self.task = declared_task(program, task, where=where)
         self.fields: tuple[Field, ...] = tuple(program.schema[name] for name in self.task.inputs)
-        widths = [1 if field.kind == "category" else field.width for field in self.fields]
+        widths = [1 if field.kind in ("category", "text") else field.width for field in self.fields]
+        self._texts: dict[str, int] = {}
         ends = np.cumsum([0, *widths])
         self.spans = {f.name: slice(int(a), int(b)) for f, a, b in zip(self.fields, ends, ends[1:], strict=False)}
         self.owner = np.repeat(np.arange(len(self.fields)), widths)
@@ -73,6 +75,9 @@ class Columns:
             if field.kind == "category":
                 codes = {str(category): float(code) for code, category in enumerate(field.categories)}
                 found[:, span.start] = [codes.get(str(value), np.nan) for value in raw.reshape(-1)]
+                continue
+            if field.kind == "text":
+                found[:, span.start] = [self._texts.setdefault(str(v), len(self._texts)) for v in raw.reshape(-1)]
                 continue
             try:
                 wide = np.asarray(raw, dtype=np.float64).reshape(len(rows), span.stop - span.start)
@@ -94,13 +99,13 @@ class Columns:
                 labels = np.array([*field.categories, None], dtype=object)
                 codes = np.where(np.isnan(part[:, 0]), len(field.categories), part[:, 0]).astype(np.int64)
                 fields[field.name] = labels[codes]
+            elif field.kind == "text":
+                fields[field.name] = np.array(list(self._texts), dtype=object)[part[:, 0].astype(np.int64)]
             else:
                 fields[field.name] = part[:, 0] if field.width == 1 else part
         for field in self.program.schema.inputs:  # other tasks' fields: to be encoded, not to be read
             if field.name not in fields:
-                blank = np.full(len(matrix), None, dtype=object) if field.kind == "category" else np.zeros(len(matrix))
-                wide = np.zeros((len(matrix), field.width)) if field.width > 1 else blank
-                fields[field.name] = wide
+                fields[field.name] = _blank(field, len(matrix))
         named = np.zeros(len(matrix), dtype="U1") if keys is None else np.asarray(keys, dtype=np.str_)
         return Rows(named, fields)
 
@@ -126,12 +131,12 @@ class Columns:
         return np.asarray(evaluate_blocks(self.program, blocks, self.task.name).numpy(), dtype=np.float64)
 
     def units(self) -> list[Unit]:
-        """What a person would call one change; images are left out, their pixels mean nothing one by one."""
+        """What a person would call one change; images and texts, which have no single values, are left out."""
         found = []
         for field in self.fields:
             span = self.spans[field.name]
             columns = np.arange(span.start, span.stop)
-            if field.kind == "image":
+            if field.kind in ("image", "text"):
                 continue
             if field.kind == "category" or len(columns) == 1:
                 found.append(Unit(field.name, field, columns, "category" if field.kind == "category" else "number"))
@@ -153,6 +158,12 @@ class Columns:
         if len(rows) == 0:
             raise DataError("the reference has no rows.", where=self.where, mend="give at least one row")
         return self.matrix(rows)
+
+
+def _blank(field: Field, n: int) -> npt.NDArray[Any]:
+    if field.kind in ("category", "text"):
+        return np.full(n, "" if field.kind == "text" else None, dtype=object)
+    return np.zeros((n, field.width)) if field.width > 1 else np.zeros(n)
 
 
 def shown(unit: Unit, values: Array) -> float | str | list[float]:

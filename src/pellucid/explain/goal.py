@@ -33,7 +33,8 @@ class Goal:
 def choices_of(task: Task) -> tuple[str, ...]:
     """The classes or actions that the task chooses among; empty when it returns numbers."""
     if task.kind == "classify":
-        return tuple(str(name) for name in task.options.get("classes", task.outputs))
+        classes = tuple(str(name) for name in task.options.get("classes", task.outputs))
+        return task.outputs if len(task.outputs) == len(classes) else classes  # of a wrapped model the names given
     if task.kind == "control" and task.options.get("space", "discrete") == "discrete":
         count = int(task.options.get("actions", len(task.outputs)))
         return tuple(str(name) for name in task.options.get("action_names", task.outputs[:count]))
@@ -90,8 +91,8 @@ def _choice(task: Task, choices: tuple[str, ...], now: Array, to: str | None, wh
         at = int(np.argsort(-ranked, kind="stable")[1])
     elif str(to) in choices:
         at = choices.index(str(to))
-    elif str(to) in task.outputs[: len(choices)] and len(task.outputs) >= len(choices):
-        at = task.outputs.index(str(to))
+    elif str(to) in (known := [str(name) for name in task.options.get("classes", ())]):
+        at = known.index(str(to))
     else:
         raise SchemaError(
             f"no {_noun(task)} '{to}'; there are {', '.join(choices)}.",

@@ -190,7 +190,8 @@ def fit_lime(
     found = {"weights": np.empty((n, d, k)), "error": np.empty((n, d, k))}
     found |= {name: np.empty((n, k)) for name in ("intercept", "fitted", "r2")}
     smooth = around == "instance" and all(_smooth(unit) for unit in units)
-    fixed = around == "data" and not any(unit.kind == "block" for unit in units)
+    whole = len(_numbers(units)) == known.shape[1]  # no image and no text, which stay as they are
+    fixed = around == "data" and whole and not any(unit.kind == "block" for unit in units)
     design = _Design.of(draw.noise[:, _numbers(units)], smooth=True) if smooth else None
     drawn = columns.outputs(draw.donors) if fixed else None
     for i, x in enumerate(asked):
@@ -247,8 +248,8 @@ def _drawn(known: Array, units: list[Unit], samples: int, seed: int) -> _Draw:
         donors[:, unit.columns] = known[generator.integers(len(known), size=samples)][:, unit.columns]
     kept = generator.random((samples, len(units))) < 0.5
     sd, cuts = np.zeros(known.shape[1]), np.zeros((3, known.shape[1]))
-    for j, column in enumerate(known.T):
-        there = column[np.isfinite(column)]
+    for j in _numbers(units):
+        there = known[np.isfinite(known[:, j]), j]
         if len(there):
             sd[j], cuts[:, j] = there.std(), np.quantile(there, [0.25, 0.5, 0.75])
     for unit in units:

@@ -190,10 +190,9 @@ class Space:
         return np.maximum(0.0, self._nearest(rows, leave_out=False) / (usual or 1.0) - 1.0)
 
     def _nearest(self, rows: Array, *, leave_out: bool) -> Array:
-        codes = np.zeros(self.reference.shape[1], dtype=bool)
-        for unit in self.every:
-            codes[unit.columns] = unit.kind == "category"
-        real, asked = (np.nan_to_num(a / self.scale) for a in (self._real, rows))
+        at = np.concatenate([unit.columns for unit in self.every])
+        codes = np.concatenate([np.full(len(unit.columns), unit.kind == "category") for unit in self.every])
+        real, asked = (np.nan_to_num(a[:, at] / self.scale[at]) for a in (self._real, rows))
         found = np.empty(len(rows))
         for i, row in enumerate(asked):
             apart = np.abs(real - row)
