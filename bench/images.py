@@ -33,18 +33,18 @@ Array = npt.NDArray[Any]
 DIGIT = {"kind": "image", "image": {"shape": [8, 8], "columns": ["pixel_*"], "high": 16.0}}
 MOVED = {"shift": 0.06, "crop": 0.1, "rotate": 8.0}
 TRAIN = {"updates": 1000, "batch": 128, "lr": 3e-3, "schedule": "one_cycle", "warmup": 0.2, "weight_decay": 0.05}
-# Chosen on seeds 100 and 101.
+# convnet: the best of four on seeds 100 and 101; vit: of two on seed 100.
 SETTINGS: dict[str, dict[str, Any]] = {
     "convnet": {"network": {"width": 64, "depth": 1}, "train": {**TRAIN, "augment": MOVED}},
     "vit": {
         "network": {"width": 64, "depth": 1, "images": "vit"},
-        "train": {**TRAIN, "updates": 2000, "lr": 2e-3, "augment": MOVED},
+        "train": {**TRAIN, "lr": 1e-3, "augment": MOVED},
     },
 }
 
 
-def pellucid(kind: str, overrides: tuple[str, ...] = ()) -> Callable[[Array, Array, int], Callable[[Array], Array]]:
-    """A learner of Pellucid: fitted, it answers positions of the table."""
+def pellucid(kind: str, overrides: tuple[str, ...] = ()) -> Callable[[Array, Array, int], Array]:
+    """A learner of Pellucid: from positions to train on, to answer, and a seed, to digits."""
 
     def fit(train: Array, test: Array, seed: int) -> Array:
         from pellucid.assemble import assemble
