@@ -84,8 +84,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     spec = spec_of(table(tmp_path))
     with pytest.raises(SpecError, match=r"outside the range of train\.lr"):
         run(spec.replace({"train.lr": 1e-7}), tmp_path / "a")
-    with pytest.raises(SpecError, match="stops early"):
-        run(spec.replace({"train.early_stop.held_out": 0.2}), tmp_path / "b")
+    for path, value in (("early_stop.held_out", 0.2), ("budget.seconds", 9.0)):
+        with pytest.raises(SpecError, match=rf"does not go with train\.{path}"):
+            run(spec.replace({f"train.{path}": value}), tmp_path / "b")
 
 
 # Phases

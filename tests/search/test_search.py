@@ -184,3 +184,29 @@ def test_a_journal_holds_json_alone(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()]
     assert len(lines) == 13
     assert any(line["trial"]["marks"] for line in lines[1:])  # what hyperband remembers is there
+
+
+def test_a_time_budget_ends_a_trial_as_it_ends_a_fit() -> None:
+    from pellucid.assemble import assemble, problem
+    from pellucid.search import trained
+    from pellucid.spec.loader import build_spec
+
+    spec = build_spec(
+        name="a",
+        data={"kind": "table", "source": "wine", "target": "target"},
+        network={"width": 4, "depth": 1},
+        train={"updates": 100_000},
+    )
+    prob = problem(spec)
+    seen: list[float] = []
+    done = trained(
+        lambda: assemble(prob, np.arange(100), seed=0),
+        lambda program: seen.append(0.5) or 0.5,
+        lambda rung, loss: False,
+        look=True,
+        stop=lambda: False,
+        seconds=0.05,
+    )
+    assert done.state == "done"
+    assert done.curve == (0.5,) * RUNGS
+    assert len(seen) == 1

@@ -77,10 +77,15 @@ def _require(bench: Bench, dims: tuple[Dimension, ...], first: Params) -> None:
             mend="widen the range, or change the spec's own value",
         )
     train = bench.base.train
-    if train.early_stop.held_out is not None or train.phased.phases:
-        what = "stops early" if train.early_stop.held_out is not None else "has phases already"
+    reasons = {
+        "train.early_stop.held_out": train.early_stop.held_out is not None,
+        "train.phased.phases": bool(train.phased.phases),
+        "train.budget.seconds": train.budget.seconds is not None,
+    }
+    given = [path for path, there in reasons.items() if there]
+    if given:
         raise SpecError(
-            f"the spec {what}; a population is compared at given updates.",
+            f"a population is compared at given updates, which does not go with {', '.join(given)}.",
             where="search.sampler",
-            mend="set train.early_stop.held_out: null and no train.phased.phases, or use another sampler",
+            mend="leave these out, or use another sampler",
         )

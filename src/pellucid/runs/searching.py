@@ -99,7 +99,8 @@ def _trials(
             build = bench.build(params, bench.parts.train, derive(seed, "search/fit"))
         except SpecError as error:
             return Attempt("failed", (), error.what)
-        return trained(build, bench.judge, prune, look=asked.pruner != "none", stop=stop)
+        look, seconds = asked.pruner != "none", bench.base.train.budget.seconds
+        return trained(build, bench.judge, prune, look=look, stop=stop, seconds=seconds)
 
     def told(trials: Sequence[Trial]) -> None:
         count(trials)

@@ -20,6 +20,7 @@ from pellucid.runs.promises import bounds, sets, strangeness
 LEVEL = 0.9  # of sets and intervals, in the evidence
 MOST = 50_000  # rows that are looked at
 DRAWN = 120  # points of a curve
+SEVERAL = 40  # points of one of several curves
 NAMED = 10  # likely label errors
 MOST_CLASSES = 20
 Floats = npt.NDArray[np.float64]
@@ -74,6 +75,8 @@ def _classified(task: Task, codes: Any, outputs: Floats, keys: list[str], seed: 
     if len(classes) == 2 and 0 < (codes == 1).sum() < len(codes):
         for name, curve in (("roc", curves.roc), ("precision_recall", curves.precision_recall)):
             found[name] = _drawn(curve(codes == 1, chance[:, 1])) | {"event": classes[1]}
+    elif 2 < len(classes) <= MOST_CLASSES:
+        found["each_class"] = _each_class(codes, chance, classes)
     if len(np.unique(codes)) == len(classes):
         found["label_errors"] = _labels(codes, chance, classes, keys)
     return found
@@ -119,9 +122,24 @@ def _covered(task: Task, y: Any, outputs: Floats, limits: Floats) -> Json:
     return {"conformal": {**told, "size": float(size[known].mean()), "unit": unit}}
 
 
-def _drawn(curve: curves.Curve) -> Json:
+def _each_class(codes: Any, chance: Floats, classes: list[str]) -> list[Json]:
+    """Each class against all others: its curves, where there are rows of both; the class of least area first."""
+    found = [
+        {
+            "event": name,
+            "n": int((codes == i).sum()),
+            "roc": _drawn(curves.roc(codes == i, chance[:, i]), SEVERAL),
+            "precision_recall": _drawn(curves.precision_recall(codes == i, chance[:, i]), SEVERAL),
+        }
+        for i, name in enumerate(classes)
+        if 0 < (codes == i).sum() < len(codes)
+    ]
+    return sorted(found, key=lambda one: float(one["roc"]["area"]))
+
+
+def _drawn(curve: curves.Curve, most: int = DRAWN) -> Json:
     """About 120 points draw the same picture as thousands."""
-    keep = np.unique(np.linspace(0, len(curve.x) - 1, min(DRAWN, len(curve.x))).round().astype(int))
+    keep = np.unique(np.linspace(0, len(curve.x) - 1, min(most, len(curve.x))).round().astype(int))
     return {
         "x": curve.x[keep].tolist(),
         "y": curve.y[keep].tolist(),

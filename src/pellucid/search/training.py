@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,13 +27,20 @@ class Attempt:
 
 
 def trained(
-    build: Callable[[], Assembly], judge: Judge, prune: Prune, *, look: bool, stop: Callable[[], bool]
+    build: Callable[[], Assembly],
+    judge: Judge,
+    prune: Prune,
+    *,
+    look: bool,
+    stop: Callable[[], bool],
+    seconds: float | None = None,
 ) -> Attempt:
     """Train one assembly, unless it falls behind.
 
     Args:
         look: whether to judge at every rung; otherwise at the end alone.
         stop: asked after every update; True gives this trial up.
+        seconds: the time budget of a training, as in a fit; looks count.
     Raises:
         Interrupted: it was given up; the trials before it are kept.
     """
@@ -42,7 +50,7 @@ def trained(
         return Attempt("failed", (), error.what)
     curve: list[float] = []
     pruned = [False]
-    updates = assembly.config.updates
+    updates, begun = assembly.config.updates, time.monotonic()
     at = [max(1, math.ceil(updates * k / RUNGS)) for k in range(1, RUNGS + 1)]
 
     def progress(update: int, _metrics: object) -> bool:
@@ -54,7 +62,8 @@ def trained(
             while len(curve) < reached and not pruned[0]:
                 curve.append(loss)
                 pruned[0] = not math.isfinite(loss) or prune(len(curve), loss)
-        return not pruned[0]
+        late = seconds is not None and time.monotonic() - begun >= seconds
+        return not pruned[0] and not late
 
     try:
         assembly.trainer.run(assembly.config, Hooks(assembly.schedule, None, progress))

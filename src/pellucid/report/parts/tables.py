@@ -11,6 +11,12 @@ from pellucid.report.numbers import count, measured, number, typeset, typeset_se
 from pellucid.report.parts.pictures import wrong_pictures
 from pellucid.report.words import Json, items, table_sentences, text
 
+SHOWN = 6  # curves in one picture
+CURVES = (
+    ("roc", "ROC curve", "share of other rows taken for it", "share of its rows found"),
+    ("precision_recall", "Precision and recall", "share of its rows found", "share of alarms that are right"),
+)
+
 
 def table_evidence(task: Json, name: str) -> Markup | None:
     """Sentences, then pictures, each with its numbers as a table folded away; nothing for other tasks."""
@@ -22,7 +28,7 @@ def table_evidence(task: Json, name: str) -> Markup | None:
     pictures = [p for p in drawn if p is not None]
     tables = [
         found
-        for part in (_each_label, _counts, _left_over, _slices, _labels, _amounts)
+        for part in (_each_label, _each_class, _counts, _left_over, _slices, _labels, _amounts)
         if (found := part(extra, name)) is not None
     ]
     return join(
@@ -57,13 +63,17 @@ def _counts(extra: Json, name: str) -> Markup | None:
 
 
 def _areas(extra: Json, name: str) -> list[Markup]:
-    shown = (
-        ("roc", "ROC curve", "share of other rows taken for it", "share of its rows found"),
-        ("precision_recall", "Precision and recall", "share of its rows found", "share of alarms that are right"),
-    )
     found = []
-    for key, title, x_label, y_label in shown:
+    several = items(extra, "each_class")[:SHOWN]
+    for key, title, x_label, y_label in CURVES:
         raw = extra.get(key)
+        if several:
+            lines = [Series(text(one, "event"), one[key]["x"], one[key]["y"]) for one in several]
+            picture = line_chart(
+                f"{name}: {title}", lines, x_label=x_label, y_label=y_label, x_range=(0.0, 1.0), width=330
+            )
+            line = "Each class against all others; with more than six, those of least area. The table has every area."
+            found.append(figure(picture, f"{title} of each class.", line))
         if not raw:
             continue
         lines = [Series(text(raw, "event", "event"), raw.get("x") or [], raw.get("y") or [])]
@@ -143,6 +153,21 @@ def _each_label(extra: Json, name: str) -> Markup | None:
         return None
     head = ("Label", "Area under the ROC curve [interval]", "F1", "Rows that have it")
     return details(f"Labels ({len(rows)})", table(f"{name}: label by label", head, rows, numeric=(1, 2, 3)))
+
+
+def _each_class(extra: Json, name: str) -> Markup | None:
+    rows = [
+        (
+            text(one, "event"),
+            *(measured(*(one[key].get(end) for end in ("area", "low", "high"))) for key, *_ in CURVES),
+            count(one.get("n")),
+        )
+        for one in items(extra, "each_class")
+    ]
+    if not rows:
+        return None
+    head = ("Class", "Area under the ROC curve [interval]", "Under precision and recall [interval]", "n")
+    return details(f"Classes ({len(rows)})", table(f"{name}: class by class", head, rows, numeric=(1, 2, 3)))
 
 
 def _growth(task: Json, name: str) -> Markup | None:
