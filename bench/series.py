@@ -42,12 +42,12 @@ Floats = npt.NDArray[np.float64]
 # Tried on simulated series; the first is the preset.
 TRIED: dict[str, dict[str, Any]] = {
     "preset": {},
-    "start alone": {"train.updates": 1, "train.lr": 1e-9},
+    "start alone": {"train.updates": 1, "train.lr": 1e-9, "train.early_stop.held_out": None},
     "naive start": {"tasks.y.start": "naive"},
     "lr 3e-3": {"train.lr": 3e-3},
     "lr 3e-4": {"train.lr": 3e-4},
     "weight decay .1": {"train.weight_decay": 0.1},
-    "refit": {"train.early_stop.refit": True},
+    "no refit": {"train.early_stop.refit": False},
     "transformer": {"network.kind": "transformer"},
     "mlp": {"network.kind": "mlp"},
 }
