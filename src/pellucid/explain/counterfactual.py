@@ -199,7 +199,7 @@ def _answers(
     found = find(space, x, margin, near, n, generator)
     found = found[margin(found) >= 0] if len(found) else found  # once more, as they are
     if not space.limits.training_rows:
-        found = found[[row.tobytes() not in space.verbatim for row in np.nan_to_num(found, nan=1e300)]]
+        found = found[[row.tobytes() not in space.verbatim for row in np.nan_to_num(found, nan=1e300) + 0.0]]
     if not len(found):
         why = "no reference row is" if not len(donors) else "real rows are, but not within the limits"
         return found, f"nothing found: {why} as wanted"

@@ -125,7 +125,7 @@ class LocalFit:
         lines += [f"  ... {len(order) - k} more"] if len(order) > k else []
         lines.append(
             f"  local R² {self.r2[row, at]:.2f}; another seed would change the weights by about "
-            f"{self.seed_change[row, at]:.0%}; {self.samples} samples, seed {self.seed}"
+            f"{max(0.1, 100 * self.seed_change[row, at]):.2g} %; {self.samples} samples, seed {self.seed}"
         )
         return "\n".join(lines)
 
@@ -204,18 +204,13 @@ def fit_lime(
             found[name][i] = value
         if progress is not None:
             progress(i + 1, n)
-    values = np.empty((n, d), dtype=object)
-    for i, x in enumerate(asked):
-        for j, unit in enumerate(units):
-            told_value = shown(unit, x[unit.columns])
-            values[i, j] = float(np.mean(told_value)) if isinstance(told_value, list) else told_value
     return LocalFit(
         **found,
         prediction=prediction,
         players=tuple(unit.name for unit in units),
         outputs=columns.task.outputs,
         keys=tuple(str(key) for key in rows.keys),
-        inputs=values,
+        inputs=_shown(asked, units),
         task=task,
         unit=columns.task.unit,
         around=around,
@@ -224,6 +219,16 @@ def fit_lime(
         seed=seed,
         reference_n=len(known),
     )
+
+
+def _shown(rows: Array, units: list[Unit]) -> npt.NDArray[np.object_]:
+    """Values for display: the mean of a window, a category's word."""
+    found = np.empty((len(rows), len(units)), dtype=object)
+    for i, x in enumerate(rows):
+        for j, unit in enumerate(units):
+            value = shown(unit, x[unit.columns])
+            found[i, j] = float(np.mean(value)) if isinstance(value, list) else value
+    return found
 
 
 def _smooth(unit: Unit) -> bool:

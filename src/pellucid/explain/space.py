@@ -72,7 +72,7 @@ class Space:
         self.down = self._of(limits.only_down)
         self._real = reference[np.linspace(0, len(reference) - 1, min(len(reference), REAL_ROWS)).astype(int)]
         self._loneliness: Array | None = None
-        self.verbatim = {row.tobytes() for row in np.nan_to_num(reference, nan=1e300)}
+        self.verbatim = {row.tobytes() for row in np.nan_to_num(reference, nan=1e300) + 0.0}  # + 0.0: -0 is 0
 
     def _measure(self, unit: Unit, j: int, values: Array) -> None:
         known = values[np.isfinite(values)]
