@@ -185,6 +185,20 @@ def test_explain_a_table_by_number_and_on_rows_that_have_no_label_yet(
     assert low < high
 
 
+def test_explain_says_what_may_be_wrong_and_how_far_to_trust_it(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("explain", "bank", "--at", "17", "--quiet", "--value", "conditional", "--method", "regression", "--checks")
+    done = Run(capsys, *words, "--html", "why_far.html")
+    assert "Conditional Shapley values, regression" in done.out
+    assert "R² of the additive fit" in done.out
+    page = (home.folder / "why_far.html").read_text()
+    assert "Value function" in page
+    assert "insertion area above random orders" in page
+    budgeted = Run(capsys, "explain", "bank", "--at", "17", "--quiet", "--error", "0.5", "--json").json[0]
+    assert max(e for row in budgeted["error"] for player in row for e in player) <= 0.6
+    assert Run(capsys, "explain", "bank", "--at", "17", "--seconds", "0.1", "--quiet").code == 0
+    Run(capsys, "explain", "bank", "--at", "17", "--seconds", "1", "--error", "1", "--quiet", codes=(2,))
+
+
 def test_explain_writes_a_page(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     done = Run(capsys, "explain", "stocks", "--html", "pages/why.html", "--quiet")
     self_contained(home.folder / "pages/why.html")

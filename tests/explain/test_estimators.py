@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pellucid.core.errors import DataError
 from pellucid.explain import attribute
-from pellucid.explain.exact import coalitions, shapley_weights
+from pellucid.explain.exact import coalitions, shapley_values, shapley_weights
 from pellucid.explain.permutation import passes_for
 from pellucid.testing.games import ToyProgram, toy_rows
 
@@ -26,6 +26,10 @@ def test_weights_of_known_games(d):
     power = torch.arange(1.0, d + 1, dtype=torch.float64)
     assert torch.allclose(weights @ (masks.double() @ power), power, atol=1e-12)  # additive: each its own
     assert torch.allclose(weights.sum(1), torch.zeros(d, dtype=torch.float64), atol=1e-14)
+    worth = torch.rand(2**d, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(d))
+    assert torch.allclose(shapley_values(worth), weights @ worth, atol=1e-14)
+    worth[masks[:, -1]] = worth[~masks[:, -1]]  # the last player adds nothing
+    assert shapley_values(worth)[-1].tolist() == [0.0, 0.0]
 
 
 def test_the_glove_game():

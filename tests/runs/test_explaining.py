@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,37 @@ def test_a_number_among_dates_is_no_row_number(market):
     rows = data_rows(market.store, "market")
     with pytest.raises(DataError):
         pick(rows, ["17"])
+
+
+def test_the_same_question_is_answered_without_asking_the_program(bank, monkeypatch):
+    store = bank.store
+    first = explain(store, "bank", at=["3"], method="permutation", checks=True)["y"]
+    asked = []
+    monkeypatch.setattr("pellucid.runs.explaining.attribute", lambda *a, **k: asked.append(k) or attribute(*a, **k))
+    again = explain(store, "bank", at=["3"], method="permutation", checks=True)["y"]
+    assert not asked
+    assert again.to_json() == first.to_json()
+    assert {"additive_fit", "insertion", "deletion"} <= first.checks.keys()
+    for change in ({"seed": 5}, {"at": ["4"]}, {"checks": False}, {"evaluations": 9999}, {"value": "conditional"}):
+        explain(store, "bank", **{"at": ["3"], "method": "regression", "checks": True, **change})
+        assert len(asked) == 1
+        asked.clear()
+    explain(store, "bank", at=["3"], seconds=0.01)
+    explain(store, "bank", at=["3"], seconds=0.01)
+    assert len(asked) == 2  # what the clock decided is no answer to keep
+    for path in (store.root / "explained").glob("*.json"):
+        path.write_text("{")
+    assert explain(store, "bank", at=["3"], method="permutation", checks=True)["y"].to_json() == first.to_json()
+
+
+def test_after_ctrl_c_what_is_done_is_returned_and_not_kept(bank, monkeypatch):
+    store = bank.store
+
+    def stopped(program, rows, task, **options):
+        one = attribute(program, rows.take(slice(0, 1)), task, **options)
+        return replace(one, warnings=("interrupted: 1 of 2 rows are explained",))
+
+    monkeypatch.setattr("pellucid.runs.explaining.attribute", stopped)
+    before = sorted((store.root / "explained").glob("*"))
+    assert len(explain(store, "bank", at=["5", "6"], seed=77)["y"]) == 1
+    assert sorted((store.root / "explained").glob("*")) == before

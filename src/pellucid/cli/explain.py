@@ -11,6 +11,7 @@ from pellucid.cli.common import (
     add_store,
     dump,
     new_file,
+    number,
     open_store,
     reporting,
     show,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pellucid.store.records import Entry
     from pellucid.store.store import Store
 
+METHODS = ["auto", "exact", "permutation", "regression", "tree", "expected_gradients", "integrated_gradients"]
 EXAMPLE = """\
 example:
   pellucid explain stocks@1 --task trade --at 2018-02-05
@@ -38,9 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at", action="append", default=[], metavar="ROW", help="a date, key or row number (repeatable)"
     )
     parser.add_argument("--output", metavar="NAME", help="the output to show, e.g. q95 (default: the answer itself)")
-    parser.add_argument("--method", choices=["auto", "exact", "permutation"], default="auto")
+    parser.add_argument("--method", choices=METHODS, default="auto")
+    parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
     parser.add_argument("--grain", choices=["field", "group"], help="players: whole fields, or groups of lags")
-    parser.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
+    budget.add_argument("--seconds", type=number(0.001), metavar="S", help="about so long, for each task")
+    budget.add_argument("--error", type=number(1e-12), metavar="E", help="standard error, in the output's unit")
+    parser.add_argument("--checks", action="store_true", help="also measure how far to trust it")
     parser.add_argument("--seed", type=whole(0), metavar="N", help="default: the program's own")
     parser.add_argument("--html", type=new_file, metavar="FILE", help="also write a page with pictures")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -69,6 +76,10 @@ def run(args: argparse.Namespace) -> int:
             method=args.method,
             grain=args.grain,
             evaluations=args.evaluations,
+            seconds=args.seconds,
+            error=args.error,
+            value=args.value,
+            checks=args.checks,
             seed=args.seed,
             reporter=reporter,
         )
@@ -85,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
         address = write_page(args.html, page)
         if not args.json:
             print(f"picture: {address}")
-    return 0
+    stopped = any(text.startswith("interrupted") for one in found.values() for text in one.warnings)
+    return 130 if stopped else 0
 
 
 def _known(store: Store, entry: Entry, output: str, tasks: list[str]) -> None:

@@ -24,13 +24,6 @@ from pellucid.explain.estimate import Estimate
 from pellucid.explain.game import Game
 from pellucid.explain.permutation import permutation_values
 
-SAID = {
-    "additive_fit": "R² of the additive fit",
-    "insertion": "insertion area above random orders",
-    "deletion": "deletion area below random orders",
-    "off_manifold": "share of mixed rows far from real ones",
-    "randomised": "rank correlation with random weights",
-}
 ROWS = 16  # rows on which it is measured, evenly spread
 COALITIONS = 64  # of each, in pairs
 ORDERS = 4  # random orders to compare with
@@ -128,8 +121,3 @@ def _randomised(game: Game, part: Game, program: Randomised, values: Tensor, see
     one, two = (r - r.mean(1, keepdim=True) for r in ranks)
     scale = (one.square().sum(1) * two.square().sum(1)).sqrt()
     return float(((one * two).sum(1) / scale.clamp(min=1e-12)).mean()) if game.d > 2 else float("nan")
-
-
-def said(checks: dict[str, float]) -> dict[str, float]:
-    """The measures under names for a person."""
-    return {SAID.get(name, name): value for name, value in checks.items()}

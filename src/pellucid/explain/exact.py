@@ -35,6 +35,25 @@ def shapley_weights(d: int) -> Tensor:
     return torch.where(masks.T, with_it, -without)
 
 
+def shapley_values(worth: Tensor) -> Tensor:
+    """`shapley_weights(d) @ worth`, by gains: who adds nothing to any coalition gets zero, not a rounding error.
+
+    Args:
+        worth: v in the order of `coalitions(d)`, shape (2^d, k).
+    Returns:
+        shape (d, k).
+    """
+    d = len(worth).bit_length() - 1
+    sizes = coalitions(d).sum(1)
+    weight = torch.tensor([factorial(s) * factorial(d - s - 1) / factorial(d) for s in range(d)], dtype=torch.float64)
+    values = torch.empty(d, worth.shape[1], dtype=torch.float64)
+    for player in range(d):
+        pairs = worth.reshape(-1, 2, 2**player, worth.shape[1])  # without and with it
+        without = sizes.reshape(-1, 2, 2**player)[:, 0].flatten()
+        values[player] = weight[without] @ (pairs[:, 1] - pairs[:, 0]).flatten(0, 1)
+    return values
+
+
 def exact_values(
     game: Game, keys: Sequence[str], *, evaluations: int = 0, seed: int = 0, progress: Progress | None = None
 ) -> Estimate:
@@ -85,7 +104,7 @@ def _restricted(game: Game, row: int, which: Tensor, pattern: Tensor, full: Tens
         part = masks[start : start + step].repeat_interleave(b, 0)
         found = game(part, which.repeat(len(part) // b), row_of.expand(len(part)))
         worth[1 + start : 1 + start + len(part) // b] = found.reshape(-1, b, game.k).sum(1)
-    return shapley_weights(d) @ worth
+    return shapley_values(worth)
 
 
 def _conditional(game: Game, row: int, full: Tensor) -> Tensor:
@@ -93,4 +112,4 @@ def _conditional(game: Game, row: int, full: Tensor) -> Tensor:
     worth = torch.empty(2**game.d, game.k, dtype=torch.float64)
     worth[0], worth[-1] = game.ends.mean(0), full
     worth[1:-1] = game.worth(coalitions(game.d)[1:-1], row)
-    return shapley_weights(game.d) @ worth
+    return shapley_values(worth)

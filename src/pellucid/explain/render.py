@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.explain.checks import said
-
 if TYPE_CHECKING:
     from pellucid.explain.explanation import Explanation
 
@@ -46,6 +44,6 @@ def as_text(explanation: Explanation, *, output: int, k: int, row: int | None) -
     stable = e.order_stability(output=output)
     lines.append(f"{last}  {e.method}")
     lines += [f"  note: {warning}" for warning in e.warnings]
-    lines += [f"  {name}: {value:+.2f}" for name, value in said(e.checks).items()]
+    lines += [f"  {name}: {value:+.2f}" for name, value in e.checks.items()]
     lines.append(f"  seed {e.seed}; {e.evaluations} evaluations; order of the largest settled in {stable:.0%} of pairs")
     return "\n".join(lines)

@@ -173,6 +173,30 @@ def output_title(one: Json, output: int) -> str:
     return "the critic's value of the state" if name == "value" and len(outputs) > 1 else name.replace("_", " ")
 
 
+MEASURES = {  # of `explain.checks`
+    "additive_fit": "R² of the additive fit",
+    "insertion": "insertion area above random orders",
+    "deletion": "deletion area below random orders",
+    "off_manifold": "mixed rows far from real ones",
+    "randomised": "rank correlation with random weights",
+}
+
+
+def measures(one: Json) -> list[tuple[str, str]]:
+    """What was measured of an explanation's worth: name and number."""
+    raw = one.get("checks")
+    found = raw if isinstance(raw, dict) else {}
+    shares = {name: (percent(value) if name == "off_manifold" else number(value)) for name, value in found.items()}
+    return [(MEASURES.get(name, name), shown) for name, shown in shares.items()]
+
+
+def kind_of(one: Json) -> str:
+    """What the values are: `Shapley values` unless a method gives others or the value function is not the usual one."""
+    if "gradients" in text(one, "method").partition(":")[0]:
+        return "Attributions by gradients"
+    return "Conditional Shapley values" if text(one, "value") == "conditional" else "Shapley values"
+
+
 def steps_of(one: Json, row: int, output: int) -> list[Step]:
     """The players of one row and output."""
     return [

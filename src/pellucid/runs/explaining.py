@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pellucid.core.rows import Rows
 from pellucid.data.tables import rows_from_frame
 from pellucid.explain import Explanation, attribute
 from pellucid.runs.artefact import Learned, load_program, load_rows, load_spec
+from pellucid.runs.explained import kept_or, question
 from pellucid.runs.policies import on_rows, trades, visited
 from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.spec.model import Spec, TableData
@@ -32,10 +34,16 @@ def explain(
     method: str = "auto",
     grain: str | None = None,
     evaluations: int | None = None,
+    seconds: float | None = None,
+    error: float | None = None,
+    value: str = "interventional",
+    checks: bool = False,
     seed: int | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Explanation]:
-    """Explanations per task.
+    """Explanations per task; kept by content, so that asking again costs nothing (not those limited by seconds).
+
+    After Ctrl-C the rows that are finished are returned, and further tasks are left out.
 
     Args:
         rows: rows, or a table with the program's inputs; a trading policy is asked in the positions that it takes.
@@ -43,6 +51,7 @@ def explain(
             environment, the last of the kept states that the policy visits).
         tasks: by default all.
         source: a DataFrame or path that replaces the spec's own.
+        method, grain, evaluations, seconds, error, value, checks, seed: see `explain.attribute`.
     Raises:
         DataError: no such row, with the nearest one.
     """
@@ -68,17 +77,29 @@ def explain(
                 pool = rows_asked(program, name, own, background)
                 chosen = pick(pool, at or last_row(pool, reviewed))
             reporter.stage(f"explain {name}", len(chosen))
-            found[name] = attribute(
+            options: dict[str, Any] = {
+                "method": method,
+                "grain": grain or spec.explain.grain,
+                "evaluations": evaluations or spec.explain.evaluations,
+                "seconds": seconds,
+                "error": error,
+                "value": value,
+                "checks": checks,
+                "seed": spec.seed if seed is None else seed,
+            }
+            compute = partial(
+                attribute,
                 program,
                 chosen,
                 name,
                 background=background,
-                method=method,
-                grain=grain or spec.explain.grain,  # type: ignore[arg-type]  # checked by the spec and the command line
-                evaluations=evaluations or spec.explain.evaluations,
-                seed=spec.seed if seed is None else seed,
                 progress=lambda done, _: reporter.advance(done),
+                **options,
             )
+            asked = question(entry.sha, name, chosen, blobs[f"background/{name}"], options)
+            found[name] = compute() if seconds is not None else kept_or(store, asked, compute)
+            if len(found[name]) < len(chosen):
+                break  # interrupted
     return found
 
 

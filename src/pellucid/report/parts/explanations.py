@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 
 from pellucid.report.blocks import card, details, facts, figure, paragraph, section, table
 from pellucid.report.charts import Column, attribution_bars, heat_map, waterfall_chart
-from pellucid.report.explained import at, base_of, main_output, names, output_title, said, shown_of, steps_of
+from pellucid.report.explained import at, base_of, main_output, measures, names, output_title, said, shown_of, steps_of
 from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import count, number, typeset, typeset_sentence, with_error
 from pellucid.report.svg import responsive
 from pellucid.report.units import explained_in_units
 from pellucid.report.words import Json, text
 
+VALUES = {
+    "interventional": "interventional: what a coalition leaves out comes from background rows, whatever goes with it",
+    "conditional": "conditional: what a coalition leaves out comes from the background rows nearest to this one",
+}
 _ROWS_SHOWN = 6  # rows with waterfalls of their own; all rows are in the heat map
 
 
@@ -118,6 +122,9 @@ def _numbers(one: Json, row: int, key: str) -> Markup:
         ("Evaluations of the program", count(one.get("evaluations"))),
         ("Background rows", count(one.get("background_n"))),
         ("Seed", text(one, "seed", "not recorded")),
+        ("Value function", VALUES.get(text(one, "value", "interventional"), text(one, "value"))),
+        *measures(one),
+        *(("Note", warning) for warning in names(one, "warnings")),
     ]
     return details(f"{text(one, 'task')}: numbers and method", shown, facts(method))
 

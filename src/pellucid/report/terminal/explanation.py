@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pellucid.report.charts import fold_steps
-from pellucid.report.explained import at, base_of, main_output, names, output_title, said, steps_of
+from pellucid.report.explained import at, base_of, kind_of, main_output, measures, names, output_title, said, steps_of
 from pellucid.report.markup import clean
 from pellucid.report.numbers import count, finite, number, with_error
 from pellucid.report.terminal.kit import sentences, stack, table
@@ -25,7 +25,7 @@ def explanation_view(explanation: Json) -> Group:
     Args:
         explanation: Explanation JSON; `main` names the output to show.
     """
-    return stack([*_rows(explanation), sentences([_method([explanation])], "dim")])
+    return stack([*_rows(explanation), sentences([_method([explanation])], "dim"), *_beside(explanation)])
 
 
 def explanations_view(explanations: Sequence[Json]) -> Group:
@@ -33,9 +33,17 @@ def explanations_view(explanations: Sequence[Json]) -> Group:
     parts: list[RenderableType | None] = []
     same = len({(text(e, "method"), text(e, "background_n"), text(e, "seed")) for e in explanations}) == 1
     for one in explanations:
-        parts += _rows(one) if same else [explanation_view(one)]
+        parts += [*_rows(one), *_beside(one)] if same else [explanation_view(one)]
     parts.append(sentences([_method(explanations)], "dim") if same else None)
     return stack(parts)
+
+
+def _beside(one: Json) -> list[RenderableType | None]:
+    """Warnings, and what was measured of its worth."""
+    measured = measures(one)
+    told = [f"measured: {'; '.join(f'{name} {shown}' for name, shown in measured)}"] if measured else []
+    warnings = [f"note: {clean(warning)}" for warning in names(one, "warnings")]
+    return [sentences([line], "dim") for line in (*warnings, *told)]
 
 
 def _method(explanations: Sequence[Json]) -> str:
@@ -43,7 +51,7 @@ def _method(explanations: Sequence[Json]) -> str:
     evaluations = [e.get("evaluations") for e in explanations]
     known = [n for n in evaluations if finite(n)]
     return (
-        f"Shapley values, {text(one, 'method', 'method not recorded')}; ± one standard error; "
+        f"{kind_of(one)}, {text(one, 'method', 'method not recorded')}; ± one standard error; "
         f"background n = {count(one.get('background_n'))}; "
         f"{count(sum(known) if len(known) == len(evaluations) else None, 'evaluation')}; seed {text(one, 'seed', '?')}"
     )
