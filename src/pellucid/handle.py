@@ -389,6 +389,7 @@ def fit(
     progress: bool = False,
     log: str | Path | None = None,
     callbacks: Sequence[Any] = (),
+    start: str | None = None,
 ) -> LearnedProgram:
     """Learn a program and keep it.
 
@@ -407,11 +408,13 @@ def fit(
         progress: show progress bars.
         log: folder of a training log: progress.csv, and TensorBoard's events when the extra `track` is installed.
         callbacks: objects that look on, or end a training early; see `Callback`.
+        start: a version of the store, "name@3", whose matching weights are the first ones (`train.transfer.start`).
     Returns:
         The first version, or a candidate (a `Revision`) when the program has versions already.
     """
     given: dict[str, Any] = {}
     places: int | None = None
+    overrides = (*overrides, *([f"train.transfer.start={start}"] if start is not None else []))
     if env is not None and not isinstance(env, str):
         env, given = named_env(env)
         places = room(given[env])

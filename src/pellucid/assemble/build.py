@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pellucid.assemble.encoders import load_pretrained, texts_of
 from pellucid.assemble.networks import make_network
 from pellucid.assemble.problem import Problem
 from pellucid.assemble.targets import training_target
 from pellucid.assemble.tasks import declare, make_schema
+from pellucid.assemble.transfer import groups, stays, trained, unfreezing
 from pellucid.core.errors import SpecError
 from pellucid.core.random import derive, stream
 from pellucid.core.rows import Index, Rows
@@ -161,7 +163,10 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     if rows is None:
         encoding = Encoding(identity(fields))
     else:
-        encoding = Encoding.fit((f for f in fields if f.name in rows.fields), rows)
+        there = [f for f in fields if f.name in rows.fields]
+        encoding = Encoding.fit(there, rows, texts_of(spec, there, rows))
+        if prob.start is not None:
+            encoding = prob.start.encoding(encoding, there)
         if any(f.name == "position" for f in fields):
             encoding = Encoding({**encoding.scales, "position": Scale(RAW, 1)})
         for t in tasks.values():
@@ -170,13 +175,20 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
                 encoding = Encoding({**encoding.scales, **raw})
     normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
     blocks: Mapping[str, Tensor] = encoding.encode_together(rows) if rows is not None else {}
-    network = make_network(spec, fields, tasks, blocks, encoding.scales, normalise=normalise, seed=seed)
+    network = make_network(
+        spec, fields, tasks, blocks, encoding.scales, normalise=normalise, seed=seed, start=prob.start
+    )
+    load_pretrained(spec, network)
+    if prob.start is not None:
+        prob.start.begin(network)
+    stays(network, spec)
     network = network.to(spec.train.device)
     spec = _with_batch(spec, network, rows)
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
-    return Assembly(program, *_trainer(spec, network, learners, seed, encoding), learners, spec.train.lr)
+    made = _trainer(spec, network, learners, seed, encoding, additive=prob.start is None)
+    return Assembly(program, *made, learners, spec.train.lr)
 
 
 @torch.no_grad()
@@ -268,16 +280,23 @@ def _hold_out(task: Task, rows: Rows, target: Tensor, index: Tensor, share: floa
 
 
 def _parts(
-    spec: Spec, network: Network, learners: Sequence[Learner], optimiser: torch.optim.Optimizer, encoding: Encoding
+    spec: Spec,
+    network: Network,
+    learners: Sequence[Learner],
+    optimiser: torch.optim.Optimizer,
+    encoding: Encoding,
+    *,
+    additive: bool,
 ) -> list[Part]:
     """What takes part beside the learners: the rows held out, and the simpler model as which a network begins."""
     watched = [learner for learner in learners if isinstance(learner, Supervised)]
     begin: Callable[[], None] | None = None
     first = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    if isinstance(network, EnsembleNetwork) and len(learners) == 1 and watched and watched[0].task.kind in KINDS:
+    single = len(learners) == 1 and bool(watched) and watched[0].task.kind in KINDS
+    if additive and isinstance(network, EnsembleNetwork) and single:
         begin = Additive(network, watched[0])
         begin()
-    elif isinstance(network, SeriesNetwork):
+    elif additive and isinstance(network, SeriesNetwork):
         begin = Starting(network, watched[0], encoding)
         begin()
     average = spec.train.average
@@ -367,17 +386,18 @@ def _phases(train: TrainSpec) -> list[Phase]:
 
 
 def _trainer(
-    spec: Spec, network: Network, learners: Sequence[Learner], seed: int, encoding: Encoding
+    spec: Spec, network: Network, learners: Sequence[Learner], seed: int, encoding: Encoding, *, additive: bool
 ) -> tuple[Trainer, LoopConfig, Schedule]:
     train = _budgeted(spec.train, learners)
     spec = spec.model_copy(update={"train": train})
     _require_rowwise(train, learners)
-    parameters = dict(network.named_parameters())
+    parameters = trained(network)
+    rates = groups(network, spec, parameters)
     # Several learners may sit updates out one by one; then every tensor needs a gradient of its own, or none.
-    together = train.optimiser in ELEMENTWISE and len(learners) == 1
+    together = train.optimiser in ELEMENTWISE and len(learners) == 1 and rates is None
     flat = Flat(parameters, decay=bool(train.weight_decay)) if together else None
-    trained = parameters if flat is None else flat.halves
-    optimiser = build_optimiser(train.optimiser, trained, lr=train.lr, weight_decay=train.weight_decay)
+    moved = rates or (parameters if flat is None else flat.halves)
+    optimiser = build_optimiser(train.optimiser, moved, lr=train.lr, weight_decay=train.weight_decay)
     trainer = Trainer(
         network,
         learners,
@@ -385,7 +405,10 @@ def _trainer(
         parameters,
         shared=network.shared(),
         combine=COMBINES[train.combine],
-        parts=_parts(spec, network, learners, optimiser, encoding),
+        parts=[
+            *_parts(spec, network, learners, optimiser, encoding, additive=additive),
+            *unfreezing(network, spec),
+        ],
         flat=flat,
     )
     if train.phased.phases:

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from pellucid.assemble.encoders import describe
+from pellucid.assemble.encoders import describe, sized
+from pellucid.assemble.transfer import Start
 from pellucid.core.errors import SpecError
 from pellucid.core.schema import Field
 from pellucid.core.task import Task
@@ -63,13 +64,16 @@ def make_network(
     *,
     normalise: tuple[str, ...],
     seed: int,
+    start: Start | None = None,
 ) -> Network:
-    """A network with its first weights."""
+    """A network with its first weights; with the encoders of the version that a fit begins with."""
     inputs = {t.name: network_inputs(t) for t in tasks.values()}
     widths = {f.name: scales[f.name].columns for f in fields if any(f.name in r for r in inputs.values())}
     heads = {t.name: OUTPUTS[t.form].head_widths(t) for t in tasks.values()}
     named = {f.name: f for f in fields}
-    encoders = describe(spec, {name: named[name] for name in widths}, scales)
+    encoders = sized(describe(spec, {name: named[name] for name in widths}, scales), blocks)
+    if start is not None:
+        encoders = start.described(encoders)
     plan = Plan(named, tasks, blocks, widths, inputs, heads, encoders, normalise)
     kind = spec.network.kind
     return (_series if isinstance(spec.data, SeriesData) and kind != "ensemble" else ALL[kind])(spec, plan, seed)

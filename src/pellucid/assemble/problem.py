@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pellucid.assemble.transfer import Start
 from pellucid.core.errors import DataError, SpecError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
@@ -38,6 +39,7 @@ class Problem:
         quarantine: counts of the rows that could not be read; empty when all could.
         quarantined: these rows as JSON Lines.
         season, frequency: steps of a season, and what a step is, of series.
+        start: the version whose weights are the first.
     """
 
     spec: Spec
@@ -52,6 +54,7 @@ class Problem:
     quarantined: str = ""
     season: int = 1
     frequency: str = ""
+    start: Start | None = None
 
     @property
     def trades(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gymnasium import spaces
@@ -26,6 +27,7 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
     """The tasks of a problem; what a target's scale needs comes from the training part only."""
     names = tuple(f.name for f in prob.fields if f.name != "position")
     tasks: dict[str, Task] = {}
+    texts = ("tfidf",) if any(f.kind == "text" for f in prob.fields) else ()
     for name, spec in prob.spec.tasks.items():
         if spec.kind == "forecast":
             quantiles = list(spec.quantiles)
@@ -59,7 +61,10 @@ def declare(prob: Problem, train: Rows | None, envs: Mapping[str, VectorAdapter]
             tasks[name] = _control(name, spec, prob, names, envs[name])
         else:
             assert train is not None
-            tasks[name] = on_target(name, spec, prob.classes, names, train)
+            task = on_target(name, spec, prob.classes, names, train)
+            if texts and task.form in ("classify", "regress"):
+                task = replace(task, baselines=(task.baselines[0], *texts, *task.baselines[1:]))
+            tasks[name] = task
     return tasks
 
 

@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--algorithm", choices=ALGORITHMS, help="how a policy is learned (default: what was tuned for --env, else ppo)"
     )
     parser.add_argument("--name", help="name of the program")
+    parser.add_argument(
+        "--start", metavar="VERSION", help="a version, name@3, whose matching weights are the first (docs: transfer)"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="a.b=v", help="override a value (repeatable)")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted fit")
     parser.add_argument("--log", metavar="FOLDER", help="write progress.csv there, and events for TensorBoard")
@@ -53,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from pellucid.spec.tuned import tuned
 
     target = args.target[0] if args.target and len(args.target) == 1 else args.target
-    spec, source = chosen_spec(args.spec, args.data, target, args.env, args.name, tuple(args.set), args.algorithm)
+    overrides = (*args.set, *([f"train.transfer.start={args.start}"] if args.start else []))
+    spec, source = chosen_spec(args.spec, args.data, target, args.env, args.name, overrides, args.algorithm)
     store = open_store(args, create=True)
     with reporting(args.quiet) as reporter:
         if args.env and (found := tuned(args.env, args.algorithm)):

@@ -28,6 +28,8 @@ MANY_CATEGORIES = 100  # from here on, each must have LEAST_ROWS on average
 LEAST_ROWS = 5
 _WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
 LISTS = (list, tuple, set, np.ndarray)
+FREE_WORDS = 4  # words of a median cell from which on a column is free text
+FREE_ROWS = 20  # different texts without which nothing could be learned from them
 MOSTLY = 0.9  # a column with this share of numbers was meant to be numeric
 
 
@@ -59,7 +61,7 @@ class Column:
         Raises:
             DataError: a cell that must be a number is a word, or infinite.
         """
-        if kind == "category":
+        if kind in ("category", "text"):
             return self.texts
         if self.numbers is None:
             row, cell = first_word(self)
@@ -144,6 +146,12 @@ def is_category(kinds: int, present: int) -> bool:
     return kinds <= 20 or (kinds <= MOST_CATEGORIES and kinds * rows <= present)
 
 
+def is_free_text(kinds: list[str]) -> bool:
+    """So many different cells are texts that a person wrote, not names or codes."""
+    words = sorted(len(text.split()) for text in kinds)
+    return len(kinds) >= FREE_ROWS and words[len(words) // 2] >= FREE_WORDS
+
+
 def infer(column: Column, where: str) -> tuple[Field | None, str]:
     """The field of a column, or None and a note why it is left out.
 
@@ -172,6 +180,8 @@ def infer(column: Column, where: str) -> tuple[Field | None, str]:
             where=where,
             mend=f"mend or empty these cells, or leave '{column.name}' out",
         )
+    if is_free_text(kinds):
+        return Field(column.name, "text"), ""
     unique = "; if it names the rows, give it as the id" if len(kinds) == len(column) else ""
     return None, f"'{column.name}' was left out: text with {len(kinds)} different values{unique}"
 

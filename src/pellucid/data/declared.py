@@ -52,6 +52,8 @@ def declared_fields(column: Column, said: FieldSpec | None, where: str) -> tuple
     if said.kind == "category":
         words = tuple(sorted(set(column.texts[~column.missing].tolist())))
         return _finished([(Field(column.name, "category", categories=words), column.texts)], column, said)
+    if said.kind == "text":
+        return _finished([(Field(column.name, "text"), column.texts)], column, said)
     kind: FieldKind = "boolean" if said.kind == "boolean" else "numeric"
     return _finished([(Field(column.name, kind), column.values(kind, where))], column, said)
 
@@ -63,7 +65,7 @@ def _finished(
     notes: list[str] = []
     out = []
     for field, cells in made:
-        same = len(set(cells.tolist())) < 2 if field.kind == "category" else not _varies(cells)
+        same = len(set(cells.tolist())) < 2 if field.kind in ("category", "text") else not _varies(cells)
         if same:
             notes.append(f"'{field.name}' was left out: it is the same in every row")
             continue

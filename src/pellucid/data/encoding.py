@@ -3,13 +3,14 @@
 A block is a float32 tensor (n, width) per field: a standardised number (with an indicator column when the
 training part had missing values), a one-hot category whose last column means "unseen or missing", or the lags of
 a series under one common scale. Standardised values are clipped at ±10 so that one wild value cannot take over.
+A text is the exception: its block holds its tokens, whole numbers (int32), 0 for nothing (see `data.tokens`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +20,12 @@ from pellucid.core.errors import SchemaError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 from pellucid.data.blocks import SideBySide
+from pellucid.data.tokens import Tokens, fit_tokens, tokens_from_json
 
 CLIP = 10.0
 SCORES = np.linspace(-3.0, 3.0, 61)  # normal scores of the knots of a quantile scale
 RAW = "raw"  # kind of a scale that passes numbers through
+LONGEST = 256  # tokens of a text that are read, where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Scale:
     missing: bool = False
     categories: tuple[str, ...] = ()
     knots: tuple[float, ...] = ()
+    tokens: dict[str, Any] | None = None  # of a text: its tokenizer; `width` is how many tokens are read
 
     @property
     def columns(self) -> int:
@@ -46,6 +50,26 @@ class Scale:
         if self.kind == "category":
             return len(self.categories) + 1
         return self.width + (1 if self.missing else 0)
+
+
+class Texts(NamedTuple):
+    """How a text field is cut.
+
+    Args:
+        tokens: a fitted tokenizer.
+        longest: tokens of a text that are read.
+    """
+
+    tokens: Tokens
+    longest: int = LONGEST
+
+
+def _fit_text(values: np.ndarray[Any, Any], texts: Texts | None) -> Scale:
+    """Room for the longest text of the training part."""
+    present = [str(text) for text in values]
+    texts = texts or Texts(fit_tokens(present))
+    longest = max((len(texts.tokens.ids(text, texts.longest)) for text in present), default=0)
+    return Scale("text", max(1, longest), tokens=texts.tokens.to_json())
 
 
 def _fit(field: Field, values: np.ndarray[Any, Any]) -> Scale:
@@ -96,14 +120,31 @@ class Encoding:
 
     def __init__(self, scales: dict[str, Scale]) -> None:
         self.scales = scales
+        self._tokens = {n: tokens_from_json(s.tokens) for n, s in scales.items() if s.tokens is not None}
         ends = np.cumsum([0, *(s.columns for s in scales.values())]).tolist()
         raw = all(s.kind == RAW for s in scales.values())
         self._spans = dict(zip(scales, map(slice, ends, ends[1:]), strict=False)) if raw else {}
 
     @classmethod
-    def fit(cls, fields: Iterable[Field], rows: Rows) -> Encoding:
-        """Fit on `rows`, which must be the training part."""
-        return cls({f.name: _fit(f, rows.column(f.name)) for f in fields})
+    def fit(cls, fields: Iterable[Field], rows: Rows, texts: Mapping[str, Texts] | None = None) -> Encoding:
+        """Fit on `rows`, which must be the training part.
+
+        Args:
+            texts: how text fields are cut; those that it leaves out by characters or words.
+        """
+        chosen = texts or {}
+        return cls(
+            {
+                f.name: _fit_text(rows.column(f.name), chosen.get(f.name))
+                if f.kind == "text"
+                else _fit(f, rows.column(f.name))
+                for f in fields
+            }
+        )
+
+    def tokens(self, name: str) -> Tokens:
+        """The tokenizer of a text field: `tokens(name).spans(text, scales[name].width)` says where its tokens are."""
+        return self._tokens[name]
 
     def encode(self, rows: Rows) -> dict[str, Tensor]:
         """Blocks of every field that the rows have; shape (n, columns), float32."""
@@ -112,11 +153,11 @@ class Encoding:
     def encode_together(self, rows: Rows) -> Mapping[str, Tensor]:
         """The same, side by side in one array where all are float32: a field at a time, so that rows are held once."""
         names = [name for name in self.scales if name in rows.fields]
+        if any(self.scales[name].kind == "text" for name in names):  # tokens stay apart
+            return self.encode(rows)
         found = SideBySide.empty(len(rows), {name: self.scales[name].columns for name in names})
         for name in names:
             block = self._encode(name, self.scales[name], rows.fields[name])
-            if block.dtype != torch.float32:  # words: they stay apart
-                return self.encode(rows)
             found.array[:, found.spans[name]] = block.numpy()
         return found
 
@@ -141,6 +182,13 @@ class Encoding:
             values = values.astype(np.float32) / np.float32(255)
             if not scale.missing and values.shape == (n, scale.width):
                 return torch.from_numpy(values)
+        if scale.kind == "text":
+            found = np.zeros((n, scale.width), dtype=np.int32)
+            cut = self._tokens[name].ids
+            for i, text in enumerate(values):
+                ids = cut(str(text), scale.width)
+                found[i, : len(ids)] = ids
+            return torch.from_numpy(found)
         x = np.asarray(values, dtype=np.float64).reshape(n, -1 if n else scale.width)
         if x.shape[1] != scale.width and n:
             raise SchemaError(
@@ -165,8 +213,9 @@ class Encoding:
         return block[:, : scale.width] * scale.sd + scale.mean
 
     def to_json(self) -> dict[str, Any]:
-        """Knots only where there are some, so that an artefact is written as it always was."""
-        return {n: {k: v for k, v in asdict(s).items() if v or k != "knots"} for n, s in self.scales.items()}
+        """Knots and tokens only where there are some, so that an artefact is written as it always was."""
+        late = ("knots", "tokens")
+        return {n: {k: v for k, v in asdict(s).items() if v or k not in late} for n, s in self.scales.items()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Encoding:

@@ -312,7 +312,7 @@ def _as_field(field: Field, found: Read, read: ReadSpec) -> npt.NDArray[Any]:
     plain = column(field.name, found.series(field.name), found.where)
     if field.kind == "numeric" and field.categories:
         return codes(plain.texts, field)
-    if field.kind == "category" or plain.numbers is not None:
+    if field.kind in ("category", "text") or plain.numbers is not None:
         return plain.values(field.kind, found.where)
     tidied = tidy(field.name, found.series(field.name), read.decimal)
     if tidied.bad or tidied.series is found.series(field.name):

@@ -15,6 +15,8 @@ from pellucid.core.random import derive
 from pellucid.nn.causal import ALL as CAUSAL
 from pellucid.nn.conv import ImageEncoder
 from pellucid.nn.field import FieldEncoder
+from pellucid.nn.pretrained_text import build_pretrained
+from pellucid.nn.text import build_ngrams, build_transformer
 from pellucid.nn.vision import VisionEncoder
 
 Description = Mapping[str, Any]
@@ -68,6 +70,9 @@ ALL: dict[str, Builder] = {
     "image": _image,
     "convnet": VisionEncoder,
     "vit": VisionEncoder,
+    "ngrams": build_ngrams,
+    "text_transformer": build_transformer,
+    "pretrained": build_pretrained,
 }
 
 

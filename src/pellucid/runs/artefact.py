@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from pellucid.core.task import Task
 from pellucid.core.version import __version__
 from pellucid.data.encoding import Encoding
 from pellucid.nn.ensemble import network_from
+from pellucid.nn.network import Network
+from pellucid.nn.pretrained_text import PretrainedText
 from pellucid.nn.program import NetworkProgram
 from pellucid.rl.tabular import TabularProgram
 from pellucid.spec.loader import spec_from
@@ -42,6 +44,9 @@ def save_program(store: Store, program: Learned) -> dict[str, str]:
         "program": store.blobs.put_json(described(program)),
         "weights": store.blobs.put_tensors(dict(program.network.state_dict())),
     }
+    for encoder in frozen_encoders(program.network):
+        assert encoder.weights is not None
+        blobs[f"encoder/{encoder.sha256}"] = store.blobs.put_tensors(encoder.weights.tensors())
     for i, delta in enumerate(program.deltas):
         blobs[f"delta/{i}"] = store.blobs.put_tensors(dict(delta.parameters()))
     return blobs
@@ -58,11 +63,26 @@ def described(program: NetworkProgram) -> dict[str, Any]:
     }
 
 
+def frozen_encoders(network: Network) -> list[PretrainedText]:
+    """The encoders whose weights lie outside the network."""
+    return [e for e in network.encoders.values() if isinstance(e, PretrainedText) and e.frozen]
+
+
 def rebuilt(
-    raw: Mapping[str, Any], weights: Mapping[str, torch.Tensor], deltas: Sequence[Mapping[str, torch.Tensor]]
+    raw: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor],
+    deltas: Sequence[Mapping[str, torch.Tensor]],
+    frozen: Callable[[str], Mapping[str, torch.Tensor]] | None = None,
 ) -> NetworkProgram:
-    """The inverse of `described`, with the base's weights and those of each delta, in order."""
+    """The inverse of `described`, with the base's weights and those of each delta, in order.
+
+    Args:
+        frozen: gives the weights of a frozen encoder by their SHA-256; asked when this process does not hold them.
+    """
     network = network_from(raw["architecture"])
+    for encoder in frozen_encoders(network):
+        if encoder.weights is None and frozen is not None:
+            encoder.load(frozen(encoder.sha256))
     network.load_state_dict(dict(weights))
     network.eval()
     attached = []
@@ -88,7 +108,8 @@ def load_program(store: Store, entry: Entry) -> Learned:
     if "table" in raw:
         return _table(store.blobs.get_tensors(blobs["weights"])["Q"], Task.from_json(raw["tasks"][0]))
     weights = store.blobs.get_tensors(blobs["weights"])
-    return rebuilt(raw, weights, [store.blobs.get_tensors(blobs[f"delta/{i}"]) for i in range(len(raw["deltas"]))])
+    deltas = [store.blobs.get_tensors(blobs[f"delta/{i}"]) for i in range(len(raw["deltas"]))]
+    return rebuilt(raw, weights, deltas, lambda sha: store.blobs.get_tensors(blobs[f"encoder/{sha}"]))
 
 
 def _table(Q: torch.Tensor, task: Task) -> TabularProgram:

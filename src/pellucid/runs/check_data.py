@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError, PellucidError
 from pellucid.core.labels import label_matrix
 from pellucid.core.rows import Rows
+from pellucid.data.columns import side_by_side
 from pellucid.data.encoding import Encoding
 from pellucid.data.images import averaged, compared, single_columns
 from pellucid.data.profile import ColumnProfile, Finding, profile_columns
@@ -305,7 +306,7 @@ def _shuffled(table: Table, y: npt.NDArray[Any], parts: list[Fold], spec: Spec, 
     encoding = Encoding.fit(table.fields, rows.take(part.train))
     blocks = encoding.encode(rows.take(some))
     columns = [averaged(blocks[f.name], f.shape, 8) if f.kind == "image" else blocks[f.name] for f in table.fields]
-    matrix = np.concatenate([block.numpy() for block in columns], axis=1).astype(np.float64)
+    matrix = side_by_side(columns).astype(np.float64)
     asked, kind = _asked(table, y)[0]
     target = asked[some].astype(str) if kind == "classify" else asked[some]
     units = rows.extra["group"][some] if "group" in rows.extra else None

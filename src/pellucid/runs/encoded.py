@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import TABLE_KINDS, Task
+from pellucid.data.columns import side_by_side
 from pellucid.data.images import averaged
 
 SINGLE = 5_000_000  # numbers of a matrix from which on it is one of single precision
@@ -68,9 +70,30 @@ def columns_of(program: Program, task: Task, rows: Rows) -> int:
 
 def _side_by_side(program: Program, task: Task, rows: Rows) -> npt.NDArray[np.float32]:
     blocks = program.encode(rows)
-    schema = program.schema
-    seen = [
-        averaged(blocks[name], schema[name].shape, SIDE) if schema[name].kind == "image" else blocks[name]
-        for name in task.inputs
-    ]
-    return np.concatenate([block.numpy() for block in seen], axis=1)
+    return side_by_side(_seen(program, name, blocks[name]) for name in task.inputs)
+
+
+def _seen(program: Program, name: str, block: Tensor) -> Tensor:
+    """A block as baselines see it: large pictures averaged."""
+    field = program.schema[name]
+    return averaged(block, field.shape, SIDE) if field.kind == "image" else block
+
+
+def texts_of(
+    program: Program, task: Task, train: Rows, test: Rows
+) -> tuple[dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]], tuple[int, ...]]:
+    """For `TableContext`: the texts of a task, and the columns that come from none; nothing of a task without texts."""
+    schema, start = program.schema, 0
+    texts: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {}
+    plain: list[int] = []
+    if all(schema[name].kind != "text" for name in task.inputs):
+        return {}, ()
+    blocks = program.encode(test.take(slice(0, 1)))
+    for name in task.inputs:
+        width = side_by_side([_seen(program, name, blocks[name])]).shape[1]
+        if schema[name].kind == "text":
+            texts[name] = (train.column(name), test.column(name))
+        else:
+            plain += range(start, start + width)
+        start += width
+    return texts, tuple(plain)

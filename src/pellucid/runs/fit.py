@@ -41,6 +41,7 @@ from pellucid.runs.said import CHOSEN, about
 from pellucid.runs.sanity import KINDS, Check, check_end, check_start, sentences
 from pellucid.runs.splitting import split
 from pellucid.runs.stages import Run, interrupted
+from pellucid.runs.starting import calibrated_rivals, rivals, starting, told, unseen_folds
 from pellucid.runs.tries import other_trials, trial_of, trials_of
 from pellucid.spec.model import ControlTask, PricesData, Spec
 from pellucid.spec.series import SeriesData
@@ -89,10 +90,12 @@ def fit(
     prob = read_problem(spec, source, store, reporter)
     require_same_program(prob, store)
     require_sensitive(prob)
-    prob = replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name)))
+    prob = starting(replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name))), store)
     for note in prob.notes:
         reporter.note(note)
     identity = {"spec": spec.sha(), "data": prob.data_sha}
+    if prob.start is not None:
+        identity["start"] = prob.start.sha()
     with one_thread(), using(stepping=_stepping(spec)):
         folder = store.root / "runs" / spec.name
         seconds = spec.train.budget.seconds
@@ -152,15 +155,17 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     rows, spec = prob.rows, prob.spec
     assert rows is not None
     parts = split(prob, store)
-    for note in parts.notes:
+    folds, clean = unseen_folds(prob, parts.folds)
+    for note in (*parts.notes, *clean):
         run.reporter.note(note)
     results = []
-    for i, fold in enumerate(parts.folds):
+    for i, fold in enumerate(folds):
         seed = derive(spec.seed, "fold", i)
-        stage = f"fold {i + 1} of {len(parts.folds)}"
+        stage = f"fold {i + 1} of {len(folds)}"
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
-        results.append(FoldResult(fold, program))
+        results.append(FoldResult(fold, program, rivals(prob, fold, stage, seed, run.train)))
     seen = [(result.program, result.fold.train) for result in results]
+    results = calibrated_rivals(prob, results)
     growth = learning_curves(prob, run, results) if spec.evidence.learning_curve else {}
     results, options = calibrated(prob, results)
     entries, wealth = judge_folds(prob, results, trials=1 + other_trials(prob, store))
@@ -175,6 +180,9 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         assemblies.append(assembly)
 
     known = any(task.kind in KINDS for task in spec.tasks.values())
+    begun = told(prob, build)
+    for line in begun:
+        run.reporter.note(line)
     program, history = run.train("final fit", build, look if known else None)
     checks += [check for assembly in assemblies for check in check_end(assembly, program)]
     assemblies.clear()
@@ -202,6 +210,8 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
             *prob.notes,
             *parts.notes,
             *run.notes,
+            *clean,
+            *begun,
             *told_fewer(rows, seen),
             *sentences([c for c in checks if not c.passed]),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import TABLE_KINDS, Task
+from pellucid.data.columns import side_by_side
 from pellucid.data.declared import unseen
 from pellucid.data.reading import release
 from pellucid.evidence.baselines import ALL as BASELINES
@@ -27,7 +29,7 @@ from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.dividing import way
 from pellucid.runs.elsewhere import entry_alone, given_extra, own_problem
-from pellucid.runs.encoded import columns_of, encoded, fewer
+from pellucid.runs.encoded import columns_of, encoded, fewer, texts_of
 from pellucid.runs.fair import fairness_extra
 from pellucid.runs.form_evidence import also_judged
 from pellucid.runs.horizons import horizons_extra
@@ -46,10 +48,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class FoldResult:
-    """A program with the fold that it was trained and tested on (positions among `Problem.rows`)."""
+    """A program with the fold that it was trained and tested on (positions among `Problem.rows`).
+
+    Args:
+        rivals: other programs of the same fold, by the name under which they stand beside it in the evidence.
+    """
 
     fold: Fold
     program: NetworkProgram
+    rivals: Mapping[str, NetworkProgram] = field(default_factory=dict)
 
 
 @dataclass
@@ -162,6 +169,12 @@ def _collect(prob: Problem, result: FoldResult, task: Task, got: Collected) -> N
     context = _context(prob, result, task, test)
     for name in offered(task):
         got.answers.setdefault(name, []).append(_answer(task, name, context))
+    for name, rival in result.rivals.items():
+        shown = outputs_table(rival, task, prob.rows.take(test))
+        out = shown[[c for c in shown if str(c).startswith("out:")]].to_numpy(dtype=float)
+        got.answers.setdefault(name, []).append(
+            Answer(name, "model", out, shown["loss"].to_numpy(dtype=float), "the same fit without a start")
+        )
     got.folds.append(FoldRows(_span(prob.rows, result.fold.train), _span(prob.rows, test), test))
 
 
@@ -188,7 +201,8 @@ def _context(prob: Problem, result: FoldResult, task: Task, test: Index) -> Pric
 
     y = coded(rows.targets[task.options["target"]], task)
     train = fewer(train, columns_of(result.program, task, rows), prob.spec.seed)
-    return TableContext(matrix(train), y[train], matrix(test), y[test], prob.spec.seed)
+    texts, plain = texts_of(result.program, task, rows.take(train), rows.take(test))
+    return TableContext(matrix(train), y[train], matrix(test), y[test], prob.spec.seed, texts, plain)
 
 
 def _span(rows: Rows, index: Index) -> str:
@@ -224,7 +238,7 @@ def judge_table(program: Program, task: Task, rows: Rows, *, seed: int, margin: 
     y = rows.targets[str(task.options.get("target", task.name))]
     codes = coded(y, task)
     blocks = program.encode(rows)
-    x = np.concatenate([blocks[name].double().numpy() for name in task.inputs], axis=1)
+    x = side_by_side(blocks[name] for name in task.inputs).astype(np.float64)
     folds = stratified_folds(codes if task.kind in ("classify", "ordinal") else np.zeros(len(codes)), 5, seed)
     contexts = [TableContext(x[f.train], codes[f.train], x[f.test], codes[f.test], seed) for f in folds]
     naive = next(name for name, baseline in BASELINES[task.form].items() if baseline.role == "naive")
@@ -310,11 +324,10 @@ def judge_elsewhere(store: Store, entry: Entry, source: Any) -> dict[str, Any]:
 def _table_answers(program: Program, task: Task, train: Rows, test: Rows, seed: int) -> list[Answer]:
     """Baselines on other rows, fitted on those that the program was trained on."""
     y_train, y = (coded(rows.targets[task.options["target"]], task) for rows in (train, test))
-    x_train, x = (
-        np.concatenate([block.numpy().astype(np.float64) for block in program.encode(rows).values()], axis=1)
-        for rows in (train, test)
-    )
-    return [answer(task, name, TableContext(x_train, y_train, x, y, seed)) for name in offered(task)]
+    shown = (program.encode(rows) for rows in (train, test))
+    x_train, x = (side_by_side(blocks[name] for name in task.inputs).astype(np.float64) for blocks in shown)
+    context = TableContext(x_train, y_train, x, y, seed, *texts_of(program, task, train, test))
+    return [answer(task, name, context) for name in offered(task)]
 
 
 def _seen(own: Rows | None, other: Rows, touched: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:

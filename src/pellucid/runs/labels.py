@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pellucid.core.errors import DataError
 from pellucid.core.task import Task
+from pellucid.data.columns import side_by_side
 from pellucid.data.encoding import Encoding
 from pellucid.data.images import averaged
 from pellucid.data.tables import Table
@@ -69,7 +70,7 @@ def crossfitted(table: Table, codes: npt.NDArray[np.int64], seed: int) -> npt.ND
     encoding = Encoding.fit(table.fields, table.rows)
     blocks = encoding.encode(table.rows)
     seen = [averaged(blocks[f.name], f.shape, SIDE) if f.kind == "image" else blocks[f.name] for f in table.fields]
-    x = np.concatenate([block.double().numpy() for block in seen], axis=1)
+    x = side_by_side(seen).astype(np.float64)
     names = tuple(field.name for field in table.fields)
     task = Task("labels", "classify", names, tuple(classes), "probability", "log_loss", MODELS, {"classes": classes})
     chance = np.zeros((len(codes), len(classes)))

@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from pellucid.nn.program import NetworkProgram
-from pellucid.runs.artefact import described, rebuilt
+from pellucid.runs.artefact import described, frozen_encoders, rebuilt
 from pellucid.runs.plain import Plain, exact, keep_plain, parts_of
 from pellucid.spec.loader import spec_from
 from pellucid.store.files import make_folder
@@ -54,7 +54,7 @@ class Shelved:
     def state(self) -> dict[str, Any]:
         """Texts, bytes and arrays: enough to answer, explain and revise elsewhere. With a store, that store's files."""
         plain, program = self.plain, self.plain.program
-        found = {
+        found: dict[str, Any] = {
             "spec": plain.spec.canonical(),
             "program": json.dumps(described(program)),
             "weights": save_tensors(_contiguous(dict(program.network.state_dict()))),
@@ -62,6 +62,9 @@ class Shelved:
             "classes": list(plain.classes),
             "notes": list(plain.notes),
         }
+        frozen = {e.sha256: e.weights.tensors() for e in frozen_encoders(program.network) if e.weights is not None}
+        if frozen:
+            found["encoders"] = {sha: save_tensors(_contiguous(tensors)) for sha, tensors in frozen.items()}
         if self._store is None:
             return {**found, "parts": parts_of(plain)}
         root = self._store.root
@@ -72,7 +75,12 @@ class Shelved:
     def from_state(cls, state: dict[str, Any]) -> Shelved:
         """The inverse of `state`."""
         deltas = [load_tensors(bytes(delta)) for delta in state["deltas"]]
-        program = rebuilt(json.loads(state["program"]), load_tensors(bytes(state["weights"])), deltas)
+        program = rebuilt(
+            json.loads(state["program"]),
+            load_tensors(bytes(state["weights"])),
+            deltas,
+            lambda sha: load_tensors(bytes(state["encoders"][sha])),
+        )
         spec = spec_from(json.loads(state["spec"]), where="pickle")
         classes, notes = tuple(state["classes"]), tuple(state["notes"])
         store = _temporary(state["store"]) if "store" in state else None

@@ -29,6 +29,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found += _asks(data, tasks)
     found += _training(_mapping(raw.get("train")), tasks)
     found += _split(data, _mapping(raw.get("evidence")))
+    found += _text(_mapping(_mapping(raw.get("network")).get("text")))
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
         found += _bc(str(name), _mapping(task))
@@ -155,6 +156,16 @@ def _asks(data: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Found]:
                 yield (*path, "order"), "one class", "two or more, lowest first"
             if len({str(word) for word in order}) < len(order):
                 yield (*path, "order"), "a word twice", "each word once"
+
+
+def _text(text: Mapping[str, Any]) -> Iterator[Found]:
+    pretrained = text.get("encoder") == "pretrained"
+    if pretrained and text.get("folder") is None:
+        yield ("network", "text", "folder"), "no folder", "the folder of the pretrained encoder"
+    if not pretrained and text.get("folder") is not None:
+        yield ("network", "text", "encoder"), f"{text.get('encoder', 'ngrams')} with a folder", "pretrained"
+    if pretrained and text.get("tokens", "auto") != "auto":
+        yield ("network", "text", "tokens"), str(text["tokens"]), "auto: a pretrained encoder brings its own"
 
 
 SPLITS = {"grouped": "group", "column": "split_column", "walk_forward": "time"}

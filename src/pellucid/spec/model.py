@@ -37,6 +37,7 @@ from pellucid.spec.searching import SearchSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Slug, TaskName
 from pellucid.spec.series import HorizonsTask, SeriesData
 from pellucid.spec.tasks import ClassifyTask, MultilabelTask, OrdinalTask, RegressTask, increasing
+from pellucid.spec.text import TextSpec
 from pellucid.spec.training import TrainSpec
 
 SKLEARN_TABLES = ("breast_cancer", "iris", "wine", "digits", "diabetes")
@@ -99,7 +100,7 @@ def relocated(source: str, folder: Path) -> str:
 class FieldSpec(Section):
     """What a column is, where that cannot be inferred."""
 
-    kind: Literal["numeric", "category", "ordinal", "boolean", "date", "image"] | None = Field(
+    kind: Literal["numeric", "category", "ordinal", "boolean", "date", "image", "text"] | None = Field(
         default=None,
         description="null: inferred; a date becomes year, month, weekday and days since 1970; an image is read from the"
         " paths in its cells",
@@ -267,6 +268,7 @@ class NetworkSpec(Section):
         description="an ensemble answers together with the additive model as which it begins; held-out rows choose "
         "its share",
     )
+    text: TextSpec = TextSpec()
 
 
 class EvidenceSpec(Section):

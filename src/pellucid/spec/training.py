@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pellucid.spec.images import AugmentSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section, Share
+from pellucid.spec.text import TransferSpec
 
 
 class BudgetSpec(Section):
@@ -106,6 +107,7 @@ class TrainSpec(Section):
     )
     early_stop: EarlyStopSpec = EarlyStopSpec()
     augment: AugmentSpec = AugmentSpec()
+    transfer: TransferSpec = TransferSpec()
     phased: PhasedSpec = PhasedSpec()
     budget: BudgetSpec = BudgetSpec()
     average: AverageSpec = AverageSpec()

@@ -258,9 +258,15 @@ class Trainer:
         with torch.autocast(self._zeros[0].device.type, torch.bfloat16, enabled=bfloat16):
             value, logged = learner.loss(self.network, batch)
         # An unused tensor gets None: a forecaster has no gradient for the encoder of the position.
-        pieces = list(torch.autograd.grad(value, self.parameters, allow_unused=True))
+        pieces = self._gradients(value)
         used = [piece is not None for piece in pieces]
         return float(value.detach()), {k: float(v) for k, v in logged.items()}, self._joined(pieces), used
+
+    def _gradients(self, value: Tensor) -> list[Tensor | None]:
+        """By parameter; None of what `value` does not use, and of what is frozen now (`train.unfreezing`)."""
+        moving = [p for p in self.parameters if p.requires_grad]
+        found = iter(torch.autograd.grad(value, moving, allow_unused=True))
+        return [next(found) if p.requires_grad else None for p in self.parameters]
 
     def _in_order(self, parameters: list[nn.Parameter]) -> bool:
         """These are all the trained parameters, in their order; a list that was looked at once is known."""
@@ -300,7 +306,7 @@ class Trainer:
         for part in self.parts:
             penalty = part.penalty()
             if penalty is not None:
-                extra = torch.autograd.grad(penalty, self.parameters, allow_unused=True)
+                extra = self._gradients(penalty)
                 used = [before or piece is not None for before, piece in zip(used, extra, strict=True)]
                 total = total + self._joined(extra)
         if self.flat is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.core.errors import DataError, MissingExtra, nearest
 from pellucid.core.task import TABLE_KINDS, Task
-from pellucid.evidence.baselines import control, forecast, labels, series, spreads, tables, trade, volatility
+from pellucid.evidence.baselines import control, forecast, labels, series, spreads, tables, texts, trade, volatility
 from pellucid.evidence.baselines.context import (
     Answer,
     Baseline,
@@ -47,8 +47,14 @@ ALL: dict[str, dict[str, Baseline]] = {  # by `Task.form`
     "volatility": volatility.ALL,
     "horizons": series.ALL,
     "control": trade.ALL | control.ALL,
-    "classify": tables.CLASSIFY,
-    "regress": tables.REGRESS,
+    "classify": {
+        **tables.CLASSIFY,
+        "tfidf": Baseline("tfidf", "model", "logistic regression on TF-IDF of the texts", texts.tfidf_classes),
+    },
+    "regress": {
+        **tables.REGRESS,
+        "tfidf": Baseline("tfidf", "model", "ridge regression on TF-IDF of the texts", texts.tfidf_values),
+    },
     "multilabel": labels.ALL,
     "ordinal": labels.RANKS,
     "quantiles": spreads.QUANTILES,
@@ -63,6 +69,7 @@ SPOKEN = {
     "garch": "GARCH(1,1)",
     "hist_gradient_boosting": "gradient boosting",
     "lightgbm": "LightGBM",
+    "tfidf": "TF-IDF + linear",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -115,13 +115,22 @@ class PriceContext:
 
 @dataclass(frozen=True)
 class TableContext:
-    """Encoded rows of a table. y: class numbers (classify) or values (regress); shape (n,)."""
+    """Encoded rows of a table.
+
+    Args:
+        x_train, x_test: shape (n, columns).
+        y_train, y_test: class numbers (classify) or values (regress); shape (n,).
+        texts: text field -> (its texts in the training rows, in the test rows).
+        plain: the columns of x that come from no text.
+    """
 
     x_train: Floats
     y_train: npt.NDArray[Any]
     x_test: Floats
     y_test: npt.NDArray[Any]
     seed: int = 0
+    texts: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = field(default_factory=dict)
+    plain: tuple[int, ...] = ()
 
 
 Blind = Callable[[int, int], Any]

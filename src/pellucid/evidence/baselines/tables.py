@@ -22,9 +22,9 @@ PIECE = 20_000
 def majority(task: Task, context: TableContext) -> Floats:
     """The class shares of the training part, on every row."""
     codes = class_codes(context.y_train, task)
-    count = _classes(task, context)
+    count = classes_of(task, context)
     shares = np.bincount(codes, minlength=count)[:count] / len(codes)
-    return _as_outputs(np.tile(shares, (len(context.x_test), 1)), task)
+    return as_outputs(np.tile(shares, (len(context.x_test), 1)), task)
 
 
 def make_logistic(seed: int) -> Any:
@@ -122,13 +122,13 @@ def _scaled(model: Any) -> Any:
 
 
 def _classified(task: Task, context: TableContext, model: Any) -> Floats:
-    return _as_outputs(chances(task, context, model), task)
+    return as_outputs(chances(task, context, model), task)
 
 
 def chances(task: Task, context: TableContext, model: Any) -> Floats:
     """Class probabilities of the test rows by a classifier that is fitted on the training rows, shape (n, k)."""
     codes = class_codes(context.y_train, task)
-    chance = np.zeros((len(context.x_test), _classes(task, context)))
+    chance = np.zeros((len(context.x_test), classes_of(task, context)))
     if len(np.unique(codes)) < 2:  # nothing to tell apart
         chance[:, codes[0]] = 1.0
         return chance
@@ -146,12 +146,13 @@ def in_pieces(predict: Callable[[Any], Any], x: Any) -> Floats:
     return np.concatenate([predict(x[i : i + PIECE]) for i in range(0, len(x), PIECE)])
 
 
-def _classes(task: Task, context: TableContext) -> int:
+def classes_of(task: Task, context: TableContext) -> int:
+    """How many classes a task has."""
     named = len(task.options.get("classes", ()))
     return named or int(max(class_codes(context.y_train, task).max(), class_codes(context.y_test, task).max())) + 1
 
 
-def _as_outputs(chance: Floats, task: Task) -> Floats:
+def as_outputs(chance: Floats, task: Task) -> Floats:
     """Probabilities in the task's own form: logits when its unit says so, one column when it has one output."""
     clipped = np.clip(chance, TINY, 1.0)
     if len(task.outputs) == 1 and chance.shape[1] == 2:
