@@ -66,9 +66,11 @@ def test_a_mixed_table_learns_from_its_text(tmp_path: Path) -> None:
     (task,) = program.evidence["tasks"]
     rows = {row["name"]: row for row in task["baselines"]}
     assert rows["tfidf"]["value"] < 0.4 < rows["majority"]["value"]
-    shown = program.explain(frame(12, seed=5))
+    asked = frame(12, seed=5)
+    shown = program.explain(asked)
     assert shown.players == ("review", "stars")
-    assert abs(shown.values[:, 0, 0]).mean() > abs(shown.values[:, 1, 0]).mean()  # the text decides
+    agrees = (shown.values[:, 0, 0] > 0) == (asked["verdict"] == "yes").to_numpy()
+    assert agrees.sum() >= 11  # a text as one player speaks for its class
 
 
 def test_a_version_is_read_back_bit_by_bit(tmp_path: Path) -> None:
