@@ -134,7 +134,8 @@ def _trained(assembly: Assembly, share: float, judge: Judge, stop: Callable[[], 
     until = max(1, math.ceil(assembly.config.updates * share))
     try:
         hooks = Hooks(assembly.schedule, None, lambda update, metrics: not stop())
-        assembly.trainer.run(replace(assembly.config, updates=until), hooks)
+        with np.errstate(over="ignore", invalid="ignore"):
+            assembly.trainer.run(replace(assembly.config, updates=until), hooks)
     except TrainingFault:
         return math.inf
     if stop():

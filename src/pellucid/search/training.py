@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from pellucid.assemble import Assembly
 from pellucid.core.errors import Interrupted, SpecError, TrainingFault
 from pellucid.nn.program import NetworkProgram
@@ -66,7 +68,8 @@ def trained(
         return not pruned[0] and not late
 
     try:
-        assembly.trainer.run(assembly.config, Hooks(assembly.schedule, None, progress))
+        with np.errstate(over="ignore", invalid="ignore"):  # a trial that diverges has failed, and that is said
+            assembly.trainer.run(assembly.config, Hooks(assembly.schedule, None, progress))
         if stop():
             raise Interrupted("the trial under way was given up.", where="search", mend="go on with --resume")
         if not pruned[0]:
