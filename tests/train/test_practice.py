@@ -231,3 +231,16 @@ def test_the_held_out_loss_is_in_the_evidence_and_in_the_log(tmp_path):
     shown = pd.read_csv(log)["eval/held_out_loss"].dropna()
     assert set(shown.round(6)) <= set(np.round(curve["y"], 6))
     assert len(shown) == len(curve["y"]) - 1  # the first look is before the first update
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_averages_beside_an_additive_expert(refit):
+    """The expert's share is chosen for the network that is judged, and the second training begins with it."""
+    ensemble = {"network.kind": "ensemble", "network.members": 3, "network.pieces": 4}
+    stop = {"train.early_stop.held_out": 0.2, "train.early_stop.refit": refit, "train.early_stop.passes": 5}
+    assembly = trained(**ensemble, **stop, **{"train.average.kind": "ema", "train.updates": 200})
+    averages, _ = assembly.trainer.parts
+    kept = assembly.finish().network
+    assert kept is averages.shadow
+    if refit:
+        assert torch.equal(kept.expert_share, assembly.program.network.expert_share)

@@ -20,7 +20,7 @@ TABLE: dict[str, Any] = {
         "lr": 1e-3,
         "weight_decay": 3e-4,
         "schedule": "cosine",
-        "early_stop": {"held_out": 0.2, "patience": 16},
+        "early_stop": {"held_out": 0.2, "patience": 16, "passes": 250},
     },
 }
 
