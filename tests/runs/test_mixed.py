@@ -97,6 +97,9 @@ def test_it_is_fitted_explained_stored_and_loaded_as_any_other(table: Path, tmp_
     assert entry["verdict"] == "better"
     program = load_program(store, store.resolve(learned.ref))
     assert isinstance(program.network, TokensNetwork)  # type: ignore[union-attr]
+    rows = learned.rows()
+    y, answers = rows.targets["target"], program(program.encode(rows), "y")[:, 0].double().numpy()
+    assert 1.0 - np.mean((answers - y) ** 2) / y.var() > 0.95  # what was stored is what was trained
     frame = pd.read_csv(table).head(20).drop(columns="y")
     frame["photo"] = [str(table.parent / path) for path in frame["photo"]]
     again = pellucid.load(learned.ref, store=store.root)

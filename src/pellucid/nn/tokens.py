@@ -73,7 +73,7 @@ class TokensNetwork(Network):
             how = (encoders or {}).get(field, {})
             made = PieceEncoder(columns, width, pieces=pieces) if cut else build(how, columns, width)
             self.encoders[safe(field)] = made
-        self.place = {field: i for i, field in enumerate(widths)}
+        self.place = {field: i for i, field in enumerate(sorted(widths))}  # a stored architecture has sorted keys
         self.marks = nn.Parameter(torch.zeros(len(widths), width))
         self.trunk = nn.Sequential(*(Layer(width, attention) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
