@@ -131,8 +131,8 @@ def test_a_folder_is_a_table_of_pictures_and_classes(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_pictures_says_so(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(DataError, match="no picture in this folder"):
+    (tmp_path / "a.bin").write_text("x")
+    with pytest.raises(DataError, match="there is no picture in this folder"):
         read_table(str(tmp_path), "label")
 
 

@@ -1,5 +1,7 @@
 """The ensemble for tables: its pieces, its members, its mean answer, and what it learns."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -154,3 +156,18 @@ def test_interactions_are_learned():
     error = program(program.encode(test), "y").numpy()[:, 0] - y[900:]
     explained = 1.0 - error.var() / y[900:].var()
     assert explained > 0.8  # a linear model explains nothing here
+
+
+def test_several_tasks_are_rebuilt_from_what_a_store_writes() -> None:
+    """A store sorts keys; the additive path of each head must stay its own."""
+    network = EnsembleNetwork(
+        {"x": 1}, {"b": ("x",), "a": ("x",)}, {"b": {"out": 2}, "a": {"out": 1}}, width=8, members=2, pieces=0
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    again = network_from(json.loads(json.dumps(network.architecture, sort_keys=True)))
+    again.load_state_dict(network.state_dict())
+    blocks = {"x": torch.randn(4, 1)}
+    for task in "ab":
+        assert torch.allclose(network(blocks, task)["out"], again(blocks, task)["out"])

@@ -108,8 +108,8 @@ class EnsembleNetwork(Network):
         # Where the additive path of each task's heads lies in the encoders' outputs, after the hidden layers' share.
         self.spans: dict[tuple[str, str], slice] = {}
         out = width
-        for task, hs in heads.items():
-            for head, k in hs.items():
+        for task, hs in sorted(heads.items()):  # a stored architecture has sorted keys
+            for head, k in sorted(hs.items()):
                 self.spans[task, head] = slice(out, out + k)
                 out += k
         # The expert's likewise: it, too, sees the fields through the encoders alone.
