@@ -1,7 +1,6 @@
 """What `tree` does around shap's tree explainer: order of columns, both classes, and a check of the sums.
 
-shap is large and no dependency of the tests: a stand-in computes the same values by enumeration, and `bench/explain.py`
-compares with shap itself.
+shap is large and no dependency of the tests: a stand-in computes the same values by enumeration.
 """
 
 from __future__ import annotations
