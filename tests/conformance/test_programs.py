@@ -25,6 +25,25 @@ NAMES = tuple(field.name for field in FIELDS)
 TASKS = {
     "classify": Task("classify", "classify", NAMES, ("a",), "logit", "log_loss", options={"classes": ["b", "a"]}),
     "regress": Task("regress", "regress", NAMES, ("y",), "EUR", "squared_error", options={"mean": 2.0, "sd": 3.0}),
+    "multilabel": Task(
+        "multilabel", "multilabel", NAMES, ("a", "b"), "logit", "label_loss", options={"classes": ["a", "b"]}
+    ),
+    "ordinal": Task(
+        "ordinal", "ordinal", NAMES, (">low", ">mid"), "logit", "rank_loss", options={"classes": ["low", "mid", "high"]}
+    ),
+    "quantiles": Task(
+        "quantiles", "regress", NAMES, ("q10", "q90"), "EUR", "pinball",
+        options={"quantiles": [0.1, 0.9], "mean": 2.0, "sd": 3.0},
+    ),
+    "distribution": Task(
+        "distribution", "regress", NAMES, ("mean", "sd"), "EUR", "nll",
+        options={"distribution": "normal", "mean": 2.0, "sd": 3.0},
+    ),
+    "horizons": Task(
+        "horizons", "horizons", ("return", "level"), tuple(f"h{h}_q{q}" for h in (1, 2) for q in (10, 50, 90)), "EUR",
+        "mase",
+        options={"quantiles": [0.1, 0.5, 0.9], "horizon": 2, "level": "level", "scale": "level", "transform": "none"},
+    ),
     "forecast": Task(
         "forecast", "forecast", ("return", "level"), ("q10", "q50", "q90"), "log return", "pinball",
         options={"quantiles": [0.1, 0.5, 0.9]},

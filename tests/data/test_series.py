@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pellucid.core.errors import DataError
 from pellucid.data.clock import frequency_of, labels_of, moments, steps_of, times_of
 from pellucid.data.series import read_series, until
-from pellucid.data.windows import FUTURE, expanding_scale, lag_groups, schema_fields, windows
-from pellucid.spec.series import SEASONS, SeriesData
+from pellucid.data.windows import expanding_scale, lag_groups, schema_fields, windows
+from pellucid.spec.series import FUTURE, SEASONS, SeriesData
 
 
 def declared(**changes: Any) -> SeriesData:

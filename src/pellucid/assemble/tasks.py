@@ -14,11 +14,10 @@ from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field, Schema
 from pellucid.core.task import Task
-from pellucid.data.windows import FUTURE
 from pellucid.envs.names import PRICE, TRADING
 from pellucid.envs.vectorise import VectorAdapter
 from pellucid.spec.model import ControlTask
-from pellucid.spec.series import HorizonsTask, SeriesData
+from pellucid.spec.series import FUTURE, HorizonsTask, SeriesData
 
 POSITIONS = ("short", "flat", "long")  # actions 0, 1, 2 of the trading environment
 

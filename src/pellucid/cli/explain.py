@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at", action="append", default=[], metavar="ROW", help="a date, key or row number (repeatable)"
     )
     parser.add_argument("--output", metavar="NAME", help="the output to show, e.g. q95 (default: the answer itself)")
-    parser.add_argument("--method", choices=METHODS, default="auto")
+    parser.add_argument("--method", choices=METHODS, metavar="METHOD", default="auto")
     parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
     parser.add_argument("--grain", choices=["field", "group"], help="players: whole fields, or groups of lags")
     budget = parser.add_mutually_exclusive_group()

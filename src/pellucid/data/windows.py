@@ -17,11 +17,10 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Field
 from pellucid.data.clock import labels_of, listed, times_of
 from pellucid.data.series import Series, SeriesTable
-from pellucid.spec.series import SeriesData
+from pellucid.spec.series import FUTURE, SeriesData
 
 Floats = npt.NDArray[np.float64]
 
-FUTURE = "future"  # the name of the targets
 CALENDAR = "calendar"
 LIMIT = 1000.0  # of what is scaled: beyond it a series is broken
 TINY = 1e-9  # least step, relative to the values themselves: keeps constant series finite

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
-from pellucid.data.windows import FUTURE
 from pellucid.evidence.baselines import Answer, spoken
 from pellucid.evidence.intervals import mean_interval
 from pellucid.evidence.metrics import row_losses, with_scale
+from pellucid.spec.series import FUTURE
 
 Floats = npt.NDArray[np.float64]
 Json = dict[str, Any]

@@ -9,9 +9,9 @@ import numpy as np
 from pellucid.assemble import Problem
 from pellucid.core.errors import DataError
 from pellucid.core.rows import Index
-from pellucid.data.windows import FUTURE
 from pellucid.evidence.folds import Fold, moment_folds, moment_review
 from pellucid.evidence.folds import touched as touched_positions
+from pellucid.spec.series import FUTURE
 
 Parts = tuple[Index, Index, list[Fold], tuple[str, ...]]
 

@@ -49,6 +49,8 @@ def report(
     evidence = store.blobs.get_json(entry.manifest["blobs"]["evidence"])
     evidence |= {"trials": store.trials(entry.name), "looks": store.looks(entry.name)}
     base = against or entry.parent
+    if against is not None:
+        store.resolve(against)  # before anything is computed
     explained = explain(store, ref, at=at, source=source, reporter=reporter)
     program = load_program(store, entry)
     films = [film(program, task) for task in program.tasks.values()]

@@ -15,11 +15,10 @@ import numpy.typing as npt
 from pellucid.assemble import Problem
 from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
-from pellucid.data.windows import FUTURE
 from pellucid.evidence.conformal import threshold
 from pellucid.runs.judge import FoldResult
 from pellucid.runs.outputs import answers
-from pellucid.spec.series import HorizonsTask
+from pellucid.spec.series import FUTURE, HorizonsTask
 
 Floats = npt.NDArray[np.float64]
 Json = dict[str, Any]

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from pellucid.spec.reading import ReadSpec
 from pellucid.spec.section import Count, OpenShare, Positive, Section
 
+FUTURE = "future"  # the name of the targets
 # Steps of a year, a week or a day after which a series of that frequency is expected to look alike.
 SEASONS = {"hour": 24, "day": 7, "weekday": 5, "week": 52, "month": 12, "quarter": 4, "year": 1}
 Frequency = Literal["hour", "day", "weekday", "week", "month", "quarter", "year"]

@@ -31,7 +31,7 @@ def growth_chart(title: str, amounts: Sequence[Amount], *, y_label: str = "", wi
         y_label: the metric with its unit.
         width: px.
     """
-    known = [a for a in amounts if finite(a.rows) and a.rows > 0 and finite(a.value)]
+    known = [a for a in amounts if finite(a.rows) and a.rows >= 1 and finite(a.value)]
     if not known:
         return empty_frame(title, width)
     top, side = 24.0, min(width - 50.0, 240.0)
