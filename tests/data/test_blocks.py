@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pellucid.data.blocks import SideBySide, beside, taken
+from pellucid.data.blocks import SideBySide, beneath, beside, taken
 
 BLOCKS = {"a": torch.arange(8.0).reshape(4, 2), "b": torch.arange(4.0)[:, None], "c": torch.ones(4, 3)}
 
@@ -31,3 +31,12 @@ def test_taken_rows_are_the_same_either_way() -> None:
         assert isinstance(together, SideBySide)
         for name, block in apart.items():
             assert torch.equal(together[name], block)
+
+
+def test_rows_beneath_one_another_are_the_same_either_way() -> None:
+    joined = beside(BLOCKS, list(BLOCKS))
+    apart, together = beneath(BLOCKS, BLOCKS), beneath(joined, joined)
+    assert isinstance(together, SideBySide)
+    for name, block in apart.items():
+        assert torch.equal(block, torch.cat([BLOCKS[name]] * 2))
+        assert torch.equal(together[name], block)

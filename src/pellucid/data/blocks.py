@@ -73,3 +73,10 @@ def beside(blocks: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, T
     joined = SideBySide.empty(len(next(iter(some.values()))), {name: block.shape[1] for name, block in some.items()})
     joined.write(0, some)
     return joined
+
+
+def beneath(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The rows of both, the second's after the first's; side by side where both are."""
+    if isinstance(first, SideBySide) and isinstance(second, SideBySide) and first.spans == second.spans:
+        return SideBySide(np.concatenate([first.array, second.array]), first.spans)
+    return {name: torch.cat([block, second[name]]) for name, block in first.items()}

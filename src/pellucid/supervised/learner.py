@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.task import Task
-from pellucid.data.blocks import beside, taken
+from pellucid.data.blocks import beneath, beside, taken
 from pellucid.nn.losses import log_loss, loss_of
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import full, trained_space
@@ -160,8 +160,7 @@ class Supervised:
         """Train on the rows that were held out, too, from the first epoch on."""
         if self.held is None:
             return
-        joined = {name: torch.cat([block, self.held.blocks[name]]) for name, block in self.blocks.items()}
-        self.blocks = beside(joined, self.task.inputs)
+        self.blocks = beneath(self.blocks, self.held.blocks)
         self.target = torch.cat([self.target, self.held.target])
         self.held, self._drawn, self._order, self._all = None, 0, None, True
 
