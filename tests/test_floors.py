@@ -21,6 +21,7 @@ testing
 cli
 studio
 estimators
+entrance
 handle
 runs
 review

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from pellucid.core.errors import StoreError as StoreError
     from pellucid.core.errors import TrainingFault as TrainingFault
     from pellucid.core.errors import UnknownVersion as UnknownVersion
+    from pellucid.entrance import diff as diff
+    from pellucid.entrance import fit as fit
+    from pellucid.entrance import from_sb3 as from_sb3
+    from pellucid.entrance import load as load
+    from pellucid.entrance import tune as tune
+    from pellucid.entrance import wrap as wrap
     from pellucid.estimators import PellucidClassifier as PellucidClassifier
     from pellucid.estimators import PellucidRegressor as PellucidRegressor
     from pellucid.handle import LearnedProgram as LearnedProgram
-    from pellucid.handle import diff as diff
-    from pellucid.handle import fit as fit
-    from pellucid.handle import from_sb3 as from_sb3
-    from pellucid.handle import load as load
-    from pellucid.handle import tune as tune
-    from pellucid.handle import wrap as wrap
     from pellucid.runs.callbacks import Callback as Callback
     from pellucid.runs.callbacks import EvaluateEvery as EvaluateEvery
     from pellucid.runs.callbacks import StopOnReturn as StopOnReturn
@@ -56,13 +56,13 @@ _ERRORS = (
 )
 
 _HOME = {
-    "fit": "pellucid.handle",
-    "from_sb3": "pellucid.handle",
-    "load": "pellucid.handle",
-    "tune": "pellucid.handle",
-    "diff": "pellucid.handle",
+    "fit": "pellucid.entrance",
+    "from_sb3": "pellucid.entrance",
+    "load": "pellucid.entrance",
+    "tune": "pellucid.entrance",
+    "diff": "pellucid.entrance",
     "LearnedProgram": "pellucid.handle",
-    "wrap": "pellucid.handle",
+    "wrap": "pellucid.entrance",
     "PellucidClassifier": "pellucid.estimators",
     "PellucidRegressor": "pellucid.estimators",
     "Callback": "pellucid.runs.callbacks",

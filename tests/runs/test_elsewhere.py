@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pellucid.cli.main import main
-from pellucid.handle import fit, wrap
+from pellucid.entrance import fit, wrap
 from pellucid.report.markdown import evidence_comment
 from pellucid.runs.judge import judge_elsewhere
 from pellucid.store.store import Store

@@ -8,8 +8,8 @@ import gymnasium
 import pytest
 
 from pellucid.core.errors import MissingExtra, SpecError
+from pellucid.entrance import fit
 from pellucid.envs import engines, vectorise
-from pellucid.handle import fit
 from pellucid.runs.beginning import chosen_spec
 from pellucid.spec.presets import BY_ALGORITHM, env_spec
 from pellucid.spec.tuned import TUNED, tuned

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from threadpoolctl import threadpool_limits
 
+from pellucid.report.progress import Progress
+
 
 class Reporter(Protocol):
     def stage(self, name: str, total: int) -> None:
@@ -71,3 +73,20 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+class Shown:
+    """Progress bars, or nothing: a reporter with a beginning and an end."""
+
+    def __init__(self, shown: bool) -> None:
+        self.bar = Progress() if shown else None
+        self.reporter: Reporter = self.bar or Silent()
+
+    def __enter__(self) -> Shown:
+        if self.bar:
+            self.bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self.bar:
+            self.bar.__exit__(*error)
