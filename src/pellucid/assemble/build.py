@@ -187,6 +187,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
     learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
+    del rows, blocks  # the learners have what they need: of many rows, nothing else is held while they train
     made = _trainer(spec, network, learners, seed, encoding, additive=prob.start is None)
     return Assembly(program, *made, learners, spec.train.lr)
 
