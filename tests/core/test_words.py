@@ -109,3 +109,22 @@ def test_an_unknown_field_gives_the_nearest():
     with pytest.raises(SchemaError, match="no field 'sektor'") as caught:
         SCHEMA["sektor"]
     assert "did you mean 'sector'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "answer"),
+    [(None, 0), ([0.05, 0.5, 0.95], 1), ([0.1, 0.4, 0.9, 0.95], 1), ([0.9], 0)],
+)
+def test_the_answer_of_a_task_is_its_median_or_its_first_output(quantiles: list[float] | None, answer: int) -> None:
+    outputs = ("a",) if quantiles is None else tuple(f"h{h}_q{100 * q:g}" for h in (1, 2) for q in quantiles)
+    for kind in ("regress", "forecast", "horizons"):
+        task = Task("t", kind, (), outputs, "", "", options={} if quantiles is None else {"quantiles": quantiles})
+        assert task.answer == task.output(None, where="") == answer
+
+
+def test_an_output_that_is_not_there_is_told_with_the_nearest() -> None:
+    task = Task("t", "regress", (), ("mean", "scale"), "", "")
+    assert task.output("scale", where="--output") == 1
+    with pytest.raises(SchemaError, match="no output 'scael'; task 't' returns mean, scale") as caught:
+        task.output("scael", where="--output")
+    assert "did you mean 'scale'" in str(caught.value)

@@ -74,6 +74,23 @@ def new_file(text: str) -> str:
     return text
 
 
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Rows of the program's data."""
+    parser.add_argument(
+        "--at", action="append", default=[], metavar="ROW", help="a date, key or row number (repeatable)"
+    )
+
+
+def add_answers(parser: argparse.ArgumentParser) -> None:
+    """How a question about a program is answered, and where its data and its store are."""
+    parser.add_argument("--seed", type=whole(0), metavar="N", help="default: the program's own")
+    parser.add_argument("--html", type=new_file, metavar="FILE", help="also write a page with pictures")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_data(parser)
+    add_store(parser)
+    add_quiet(parser)
+
+
 def open_store(args: argparse.Namespace, *, create: bool = False) -> Store:
     from pellucid.core.errors import StoreError
     from pellucid.store.store import Store
@@ -116,15 +133,10 @@ def dump(value: Any) -> None:
 @contextmanager
 def reporting(quiet: bool) -> Iterator[Reporter]:
     """Progress on standard error."""
-    if quiet:
-        from pellucid.runs.progress import Silent
+    from pellucid.runs.progress import Shown
 
-        yield Silent()
-        return
-    from pellucid.report.progress import Progress
-
-    with Progress() as progress:
-        yield progress
+    with Shown(not quiet) as shown:
+        yield shown.reporter
 
 
 def then(args: argparse.Namespace, command: str) -> str:

@@ -6,11 +6,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pellucid.cli.common import (
-    add_data,
-    add_quiet,
-    add_store,
+    add_answers,
+    add_rows,
     dump,
-    new_file,
     number,
     open_store,
     reporting,
@@ -36,9 +34,7 @@ example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", help="stocks@1, stocks~3f2a, or stocks for the head")
     parser.add_argument("--task", action="append", default=[], metavar="NAME", help="default: all (repeatable)")
-    parser.add_argument(
-        "--at", action="append", default=[], metavar="ROW", help="a date, key or row number (repeatable)"
-    )
+    add_rows(parser)
     parser.add_argument("--output", metavar="NAME", help="the output to show, e.g. q95 (default: the answer itself)")
     parser.add_argument("--method", choices=METHODS, metavar="METHOD", default="auto")
     parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
@@ -48,12 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget.add_argument("--seconds", type=number(0.001), metavar="S", help="about so long, for each task")
     budget.add_argument("--error", type=number(1e-12), metavar="E", help="standard error, in the output's unit")
     parser.add_argument("--checks", action="store_true", help="also measure how far to trust it")
-    parser.add_argument("--seed", type=whole(0), metavar="N", help="default: the program's own")
-    parser.add_argument("--html", type=new_file, metavar="FILE", help="also write a page with pictures")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    add_data(parser)
-    add_store(parser)
-    add_quiet(parser)
+    add_answers(parser)
 
 
 def run(args: argparse.Namespace) -> int:

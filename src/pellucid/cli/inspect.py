@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pellucid.cli.common import add_data, add_quiet, add_store, dump, new_file, number, open_store, whole, write_page
+from pellucid.cli.common import add_answers, add_rows, dump, number, open_store, whole, write_page
 
 if TYPE_CHECKING:
     from pellucid.runs.inspecting import Inspector
@@ -67,16 +67,9 @@ def _common(parser: argparse.ArgumentParser, *, rows: bool) -> None:
     parser.add_argument("version", help="stocks@1, stocks~3f2a, or stocks for the head")
     parser.add_argument("--task", metavar="NAME", help="default: the first")
     if rows:
-        parser.add_argument(
-            "--at", action="append", default=[], metavar="ROW", help="a date, key or row number (repeatable)"
-        )
+        add_rows(parser)
     parser.add_argument("--output", metavar="NAME", help="the output that is meant (default: the answer itself)")
-    parser.add_argument("--seed", type=whole(0), metavar="N", help="default: the program's own")
-    parser.add_argument("--html", type=new_file, metavar="FILE", help="also write a page with pictures")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    add_data(parser)
-    add_store(parser)
-    add_quiet(parser)
+    add_answers(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,22 +99,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _output(ask: Inspector, args: argparse.Namespace) -> int | None:
+def _output(ask: Inspector, args: argparse.Namespace) -> int:
     """The position of the output that is shown: the one named, else the answer."""
-    from pellucid.core.errors import SchemaError, nearest
     from pellucid.explain.game import declared_task
-    from pellucid.explain.goal import answer_of
 
     task = declared_task(ask.program, args.task or next(iter(ask.program.tasks)), where="--task")
-    if args.output is None:
-        return answer_of(task)
-    if args.output not in task.outputs:
-        raise SchemaError(
-            f"no output '{args.output}'; task '{task.name}' returns {', '.join(task.outputs)}.",
-            where="--output",
-            mend=nearest(args.output, task.outputs) or "use one of these",
-        )
-    return task.outputs.index(args.output)
+    return task.output(args.output, where="--output")
 
 
 def _counterfactual(ask: Inspector, args: argparse.Namespace) -> Any:

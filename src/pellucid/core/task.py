@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pellucid.core.errors import SchemaError, nearest
+
 TaskKind = Literal["classify", "multilabel", "ordinal", "regress", "forecast", "volatility", "horizons", "control"]
 TABLE_KINDS = ("classify", "multilabel", "ordinal", "regress")  # tasks on the target of a table
 
@@ -45,6 +47,17 @@ class Task:
         more = [form for form in ("quantiles", "distribution") if form in self.options]
         return more[0] if self.kind == "regress" and more else self.kind
 
+    @property
+    def answer(self) -> int:
+        """The position of the output that answers the question: of quantiles the one nearest to the median (of the
+        first step ahead), else the first."""
+        levels = self.options.get("quantiles") or [0.5]
+        return min(range(len(levels)), key=lambda i: abs(levels[i] - 0.5))
+
+    def output(self, name: str | None, *, where: str) -> int:
+        """The position of the output of that name; None: of the answer."""
+        return self.answer if name is None else output_named(name, self.outputs, self.name, where=where)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -52,3 +65,20 @@ class Task:
     def from_json(cls, raw: dict[str, Any]) -> Task:
         lists = {key: tuple(raw[key]) for key in ("inputs", "outputs", "baselines")}
         return cls(**{**raw, **lists})
+
+
+def output_named(name: str | int, outputs: tuple[str, ...], task: str, *, where: str) -> int:
+    """The position of a task's output, by name or position.
+
+    Raises:
+        SchemaError: there is none.
+    """
+    if isinstance(name, int) and -len(outputs) <= name < len(outputs):
+        return name % len(outputs)
+    if name in outputs:
+        return outputs.index(str(name))
+    raise SchemaError(
+        f"no output {name!r}; task '{task}' returns {', '.join(outputs)}.",
+        where=where,
+        mend=nearest(str(name), outputs) or "use one of the names above",
+    )

@@ -17,7 +17,7 @@ from pellucid.evidence.intervals import finite, mean_interval
 from pellucid.evidence.metrics import label_and_unit
 from pellucid.evidence.verdict import Margin, judge
 
-__all__ = ["FoldRows", "joined", "task_entry"]
+__all__ = ["FoldRows", "joined", "measured", "task_entry"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ def task_entry(
     there = {answer.name: answer.losses for answer in answers if answer.losses is not None}
     roles = {answer.name: answer.role for answer in answers}
     verdict = judge(own, there, roles, task=task, block=block, margin=margin, seed=seed, constant=constant)
-    interval = mean_interval(own, block=block, seed=seed, name=task.name)
     rows = []
     for answer in answers:
         row: dict[str, Any] = {"name": answer.name, "role": answer.role, "note": answer.note}
@@ -83,19 +82,8 @@ def task_entry(
                 "difference_high": number(pair.high),
             }
         rows.append(row)
-    label, unit = label_and_unit(task)
     return {
-        "task": task.name,
-        "kind": task.kind,
-        "metric": task.metric,
-        "label": label,
-        "unit": unit,
-        "better": "lower",
-        "n": len(own),
-        "value": interval.value,
-        "low": number(interval.low),
-        "high": number(interval.high),
-        "method": interval.method,
+        **measured(task, own, block=block, seed=seed),
         "baselines": rows,
         "best_baseline": verdict.best,
         "verdict": verdict.verdict,
@@ -112,6 +100,25 @@ def task_entry(
             for fold in folds
         ],
         "extra": dict(extra or {}),
+    }
+
+
+def measured(task: Task, own: npt.NDArray[np.float64], *, block: float, seed: int) -> dict[str, Any]:
+    """What an entry says of the program alone: its metric over the rows (n,), with an interval."""
+    interval = mean_interval(own, block=block, seed=seed, name=task.name)
+    label, unit = label_and_unit(task)
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "metric": task.metric,
+        "label": label,
+        "unit": unit,
+        "better": "lower",
+        "n": len(own),
+        "value": interval.value,
+        "low": number(interval.low),
+        "high": number(interval.high),
+        "method": interval.method,
     }
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.core.errors import SchemaError, nearest, require
+from pellucid.core.errors import require
+from pellucid.core.task import output_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,15 +76,7 @@ class Explanation:
 
     def output(self, name: str | int = 0) -> int:
         """The position of an output, by name or position."""
-        if isinstance(name, int) and -len(self.outputs) <= name < len(self.outputs):
-            return name % len(self.outputs)
-        if name in self.outputs:
-            return self.outputs.index(str(name))
-        raise SchemaError(
-            f"no output {name!r}; task '{self.task}' returns {', '.join(self.outputs)}.",
-            where="Explanation.output(...)",
-            mend=nearest(str(name), self.outputs) or "use one of the names above",
-        )
+        return output_named(name, self.outputs, self.task, where="Explanation.output(...)")
 
     def top(self, k: int = 5, *, output: str | int = 0) -> list[Ranked]:
         """The k players of largest mean absolute value; with one row, its signed values."""
@@ -121,19 +114,7 @@ class Explanation:
 
     def to_frame(self) -> pd.DataFrame:
         """One line per row, player and output: key, player, output, value, error, input."""
-        import pandas as pd
-
-        n, d, k = self.values.shape
-        return pd.DataFrame(
-            {
-                "key": np.repeat(np.asarray(self.keys, dtype=object), d * k),
-                "player": np.tile(np.repeat(np.asarray(self.players, dtype=object), k), n),
-                "output": np.tile(np.asarray(self.outputs, dtype=object), n * d),
-                "value": self.values.ravel(),
-                "error": self.error.ravel(),
-                "input": np.repeat(self.inputs.ravel(), k),
-            }
-        )
+        return long_frame(self, "value", self.values)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `from_json` gives back every number exactly (except NaN inputs, which become null)."""
@@ -194,3 +175,24 @@ class Explanation:
 _ARRAYS = ("values", "error", "base", "prediction")
 _NAMES = ("players", "outputs", "keys")
 _SCALARS = ("task", "unit", "method", "background_n", "evaluations", "seed")
+
+
+def long_frame(found: Any, name: str, values: Array) -> pd.DataFrame:
+    """One line per row, player and output of values (n, d, k): key, player, output, `name`, error, input.
+
+    Args:
+        found: has `keys`, `players`, `outputs`, `error` (n, d, k) and `inputs` (n, d).
+    """
+    import pandas as pd
+
+    n, d, k = values.shape
+    return pd.DataFrame(
+        {
+            "key": np.repeat(np.asarray(found.keys, dtype=object), d * k),
+            "player": np.tile(np.repeat(np.asarray(found.players, dtype=object), k), n),
+            "output": np.tile(np.asarray(found.outputs, dtype=object), n * d),
+            name: values.ravel(),
+            "error": found.error.ravel(),
+            "input": np.repeat(found.inputs.ravel(), k),
+        }
+    )

@@ -74,7 +74,7 @@ def goal_for(task: Task, now: Array, to: Wanted, *, output: str | None = None, w
             where=where,
             mend="give (low, high), either end None",
         )
-    at = _output(task, output, where)
+    at = task.output(output, where=where)
     low, high = (-np.inf if to[0] is None else float(to[0])), (np.inf if to[1] is None else float(to[1]))
     if not low <= high or np.isinf([low, high]).all():
         raise SpecError(f"the range {to} is empty or has no end.", where=where, mend="give low <= high")
@@ -110,20 +110,3 @@ def _choice(task: Task, choices: tuple[str, ...], now: Array, to: str | None, wh
 
 def _noun(task: Task) -> str:
     return "class" if task.kind == "classify" else "action"
-
-
-def _output(task: Task, output: str | None, where: str) -> int:
-    if output is None:
-        return answer_of(task)
-    if output not in task.outputs:
-        raise SchemaError(
-            f"no output '{output}'; task '{task.name}' returns {', '.join(task.outputs)}.",
-            where=where,
-            mend=nearest(output, task.outputs) or "use one of the names above",
-        )
-    return task.outputs.index(output)
-
-
-def answer_of(task: Task) -> int:
-    """The output that answers the question: the median of quantiles, else the first."""
-    return len(task.outputs) // 2 if task.kind == "forecast" else 0

@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from pellucid.core.errors import DataError, SchemaError, nearest
+from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
+from pellucid.core.task import output_named
 from pellucid.explain.columns import Array, Columns, Index, Unit, shown
 from pellucid.explain.estimate import Progress
+from pellucid.explain.explanation import long_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,31 +77,11 @@ class LocalFit:
 
     def output(self, name: str | int = 0) -> int:
         """The position of an output, by name or position."""
-        if isinstance(name, int) and -len(self.outputs) <= name < len(self.outputs):
-            return name % len(self.outputs)
-        if name in self.outputs:
-            return self.outputs.index(str(name))
-        raise SchemaError(
-            f"no output {name!r}; task '{self.task}' returns {', '.join(self.outputs)}.",
-            where="LocalFit.output(...)",
-            mend=nearest(str(name), self.outputs) or "use one of the names above",
-        )
+        return output_named(name, self.outputs, self.task, where="LocalFit.output(...)")
 
     def to_frame(self) -> pd.DataFrame:
         """One line per row, player and output: key, player, output, weight, error, input."""
-        import pandas as pd
-
-        n, d, k = self.weights.shape
-        return pd.DataFrame(
-            {
-                "key": np.repeat(np.asarray(self.keys, dtype=object), d * k),
-                "player": np.tile(np.repeat(np.asarray(self.players, dtype=object), k), n),
-                "output": np.tile(np.asarray(self.outputs, dtype=object), n * d),
-                "weight": self.weights.ravel(),
-                "error": self.error.ravel(),
-                "input": np.repeat(self.inputs.ravel(), k),
-            }
-        )
+        return long_frame(self, "weight", self.weights)
 
     def to_json(self) -> dict[str, Any]:
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}

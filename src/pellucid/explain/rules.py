@@ -22,7 +22,7 @@ from pellucid.core.random import stream
 from pellucid.core.rows import Rows
 from pellucid.explain.columns import Array, Columns, Unit
 from pellucid.explain.estimate import Progress
-from pellucid.explain.goal import answer_of, choices_of, decisions
+from pellucid.explain.goal import choices_of, decisions
 
 WHERE = "explain.find_rules(...)"
 BEAM = 4
@@ -178,7 +178,7 @@ def _answer(columns: Columns, now: Array, usual: Array, within: float | None) ->
         own = int(decisions(columns.task, now[None])[0])
         noun = "class" if columns.task.kind == "classify" else "action"
         return lambda outputs: decisions(columns.task, outputs) == own, f"{noun} {choices[own]}"
-    at = answer_of(columns.task)
+    at = columns.task.answer
     reach = 0.5 * float(usual[:, at].std()) if within is None else within
     name = columns.task.outputs[at]
     return lambda outputs: np.abs(outputs[:, at] - now[at]) <= reach, f"{name} {now[at]:.4g} ± {reach:.2g}"

@@ -16,9 +16,8 @@ from pellucid.core.random import stream
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.evidence.baselines import Answer
-from pellucid.evidence.entry import number
-from pellucid.evidence.intervals import finite, mean_interval
-from pellucid.evidence.metrics import label_and_unit
+from pellucid.evidence.entry import measured
+from pellucid.evidence.intervals import finite
 from pellucid.runs.fair import fairness_extra
 from pellucid.runs.form_evidence import also_judged
 from pellucid.runs.table_evidence import LEVEL, MOST, table_extra
@@ -67,20 +66,8 @@ def given_extra(
 def entry_alone(task: Task, losses: npt.ArrayLike, why: str, *, block: float, seed: int, extra: Any) -> dict[str, Any]:
     """An evidence entry without baselines: a figure with its interval, and no verdict."""
     own = finite(losses, where=f"losses of task '{task.name}'")
-    interval = mean_interval(own, block=block, seed=seed, name=task.name)
-    label, unit = label_and_unit(task)
     return {
-        "task": task.name,
-        "kind": task.kind,
-        "metric": task.metric,
-        "label": label,
-        "unit": unit,
-        "better": "lower",
-        "n": len(own),
-        "value": interval.value,
-        "low": number(interval.low),
-        "high": number(interval.high),
-        "method": interval.method,
+        **measured(task, own, block=block, seed=seed),
         "baselines": [],
         "best_baseline": None,
         "verdict": "undecided",

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 import torch
 from threadpoolctl import threadpool_limits
 
-from pellucid.report.progress import Progress
-
 
 class Reporter(Protocol):
     def stage(self, name: str, total: int) -> None:
@@ -79,7 +77,11 @@ class Shown:
     """Progress bars, or nothing: a reporter with a beginning and an end."""
 
     def __init__(self, shown: bool) -> None:
-        self.bar = Progress() if shown else None
+        self.bar: Any = None
+        if shown:
+            from pellucid.report.progress import Progress  # rich: not where nothing is shown
+
+            self.bar = Progress()
         self.reporter: Reporter = self.bar or Silent()
 
     def __enter__(self) -> Shown:
