@@ -29,10 +29,14 @@ def fitted(n: int = 200):  # type: ignore[no-untyped-def]
 def test_pieces_give_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     program, task, rows = fitted()
     whole = outputs_table(program, task, rows)
-    monkeypatch.setattr(outputs, "MANY", 50)
     monkeypatch.setattr(outputs, "PIECE", 17)
+    sizes, features = [], program.network.features
+    monkeypatch.setattr(
+        program.network, "features", lambda blocks, name: sizes.append(len(blocks["a"])) or features(blocks, name)
+    )
     pieces = outputs_table(program, task, rows)
     pd.testing.assert_frame_equal(pieces, whole)
+    assert max(sizes) == 17, "activations of more rows are never in memory"
 
 
 def test_a_matrix_of_many_numbers_is_of_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:

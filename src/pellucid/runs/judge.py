@@ -35,7 +35,7 @@ from pellucid.runs.form_evidence import also_judged
 from pellucid.runs.horizons import horizons_extra
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.moments import block_of
-from pellucid.runs.outputs import MANY, outputs_table
+from pellucid.runs.outputs import outputs_table
 from pellucid.runs.pictured import worst_pictures
 from pellucid.runs.policies import forecasts, on_rows, trades
 from pellucid.runs.table_evidence import LEVEL, MOST, table_extra
@@ -44,6 +44,8 @@ from pellucid.store.records import Entry
 from pellucid.store.store import Store
 
 Floats = npt.NDArray[np.float64]
+
+MANY = 100_000  # rows from which on memory is given back between folds
 
 
 @dataclass

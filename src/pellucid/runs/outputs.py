@@ -20,8 +20,7 @@ from pellucid.evidence.metrics import median_rank, probabilities, row_losses, wi
 from pellucid.nn.outputs import choices, likeliest
 from pellucid.runs.policies import POSITION, action_dimension, forecasts, greedy, replay_policy, rollout, trades
 
-MANY = 100_000  # rows from which on they are answered in pieces
-PIECE = 20_000
+PIECE = 4096  # rows answered together: an ensemble's activations take 8 kB a row and layer
 HELD_OUT = 1_000_003  # first seed of held-out episodes, far from any training seed
 
 
@@ -53,7 +52,7 @@ def outputs_table(program: Program, task: Task, rows: Rows | None, *, episodes: 
 
 def answers(program: Program, task: Task, rows: Rows) -> npt.NDArray[np.float64]:
     """Outputs of a task, shape (n, k); many rows in pieces, so that their activations are never all in memory."""
-    pieces = [slice(i, i + PIECE) for i in range(0, len(rows), PIECE)] if len(rows) > MANY else [slice(None)]
+    pieces = [slice(i, i + PIECE) for i in range(0, max(1, len(rows)), PIECE)]
     found = [program(program.encode(rows.take(piece)), task.name).double().cpu().numpy() for piece in pieces]
     return found[0] if len(found) == 1 else np.concatenate(found)
 
