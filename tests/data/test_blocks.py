@@ -40,3 +40,15 @@ def test_rows_beneath_one_another_are_the_same_either_way() -> None:
     for name, block in apart.items():
         assert torch.equal(block, torch.cat([BLOCKS[name]] * 2))
         assert torch.equal(together[name], block)
+
+
+def test_halves_of_one_array_are_joined_without_a_copy() -> None:
+    whole = beside(BLOCKS, list(BLOCKS))
+    assert isinstance(whole, SideBySide)
+    first, second = taken(whole, slice(0, 3)), taken(whole, slice(3, None))
+    again = beneath(first, second)
+    assert isinstance(again, SideBySide)
+    assert again.array is whole.array
+    swapped = beneath(second, first)
+    assert isinstance(swapped, SideBySide)
+    np.testing.assert_array_equal(swapped.array, np.concatenate([whole.array[3:], whole.array[:3]]))

@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pellucid.assemble.encoders import load_pretrained, texts_of
+from pellucid.assemble.halves import Divided, divide
 from pellucid.assemble.networks import make_network
 from pellucid.assemble.problem import Problem
-from pellucid.assemble.targets import training_target
 from pellucid.assemble.tasks import declare, make_schema
 from pellucid.assemble.transfer import groups, stays, trained, unfreezing
 from pellucid.core.errors import SpecError
-from pellucid.core.random import derive, stream
+from pellucid.core.random import derive
 from pellucid.core.rows import Index, Rows
 from pellucid.core.schema import Field
 from pellucid.core.task import Task
@@ -39,7 +38,7 @@ from pellucid.optim import set_state as set_optimiser_state
 from pellucid.optim.schedule_free import ScheduleFree
 from pellucid.optim.schedules import Schedule
 from pellucid.rl import build as build_learner
-from pellucid.spec.model import ControlTask, Spec
+from pellucid.spec.model import ControlTask, Spec, TableData
 from pellucid.spec.training import TrainSpec
 from pellucid.supervised.additive import KINDS, Additive
 from pellucid.supervised.augment import Augment
@@ -154,7 +153,7 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
             where="train.device",
             mend="use --set train.device=cpu, or install a CUDA build of torch (see CONTRIBUTING.md)",
         )
-    rows = None if prob.rows is None or train is None else prob.rows.take(train)
+    rows = None if prob.rows is None or train is None else prob.rows.take(train, _read_directly(prob))
     envs = environments(prob, rows, seed)
     _require_fields(prob, envs)
     env_fields = [e.fields for e in envs.values()] if rows is None else []
@@ -163,8 +162,10 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     if rows is None:
         encoding = Encoding(identity(fields))
     else:
-        there = [f for f in fields if f.name in rows.fields]
-        encoding = Encoding.fit(there, rows, texts_of(spec, there, rows))
+        assert prob.rows is not None
+        assert train is not None
+        there = [f for f in fields if f.name in prob.rows.fields]
+        encoding = Encoding.fit(there, prob.rows, texts_of(spec, there, rows), at=train)
         if prob.start is not None:
             encoding = prob.start.encoding(encoding, there)
         if any(f.name == "position" for f in fields):
@@ -174,7 +175,14 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
                 raw = {t.options[name]: Scale(RAW, 1) for name in ("level", "scale")}
                 encoding = Encoding({**encoding.scales, **raw})
     normalise = tuple(f.name for f in fields if f.kind != "image") if rows is None and _normalises(spec) else ()
-    blocks: Mapping[str, Tensor] = encoding.encode_together(rows) if rows is not None else {}
+    divided = (
+        {} if rows is None else {t.name: divide(spec, t, rows, seed) for t in tasks.values() if t.kind != "control"}
+    )
+    blocks: Mapping[str, Tensor] = {}
+    if prob.rows is not None and train is not None:
+        # Of a single task the rows lie as they are learned, those held out last: nothing is copied again.
+        single = next(iter(divided.values())) if len(tasks) == len(divided) == 1 else None
+        blocks = encoding.encode_together(prob.rows, train if single is None else train[single.order])
     network = make_network(
         spec, fields, tasks, blocks, encoding.scales, normalise=normalise, seed=seed, start=prob.start
     )
@@ -186,10 +194,19 @@ def assemble(prob: Problem, train: Index | None, *, seed: int) -> Assembly:
     spec = _with_batch(spec, network, rows)
     _first_deviations(network, spec)
     program = NetworkProgram(network, make_schema(fields, tasks), tasks, encoding)
-    learners = [_learner(spec, task, rows, blocks, encoding, envs, fields, seed) for task in tasks.values()]
+    learners = [
+        _learner(spec, task, divided.get(task.name), blocks, encoding, envs, fields, seed) for task in tasks.values()
+    ]
     del rows, blocks  # the learners have what they need: of many rows, nothing else is held while they train
     made = _trainer(spec, network, learners, seed, encoding, additive=prob.start is None)
     return Assembly(program, *made, learners, spec.train.lr)
+
+
+def _read_directly(prob: Problem) -> list[str] | None:
+    """The fields of the training rows that are needed beside the encoded ones; None: all."""
+    if not isinstance(prob.spec.data, TableData) or any(isinstance(t, ControlTask) for t in prob.spec.tasks.values()):
+        return None
+    return [f.name for f in prob.fields if f.kind == "text"]
 
 
 @torch.no_grad()
@@ -224,7 +241,7 @@ def _normalises(spec: Spec) -> bool:
 def _learner(
     spec: Spec,
     task: Task,
-    rows: Rows | None,
+    divided: Divided | None,
     blocks: Mapping[str, Tensor],
     encoding: Encoding,
     envs: dict[str, VectorAdapter],
@@ -236,22 +253,15 @@ def _learner(
         shown = declared.bc.model_copy(update={"demonstrations": spec.located(declared.bc.demonstrations)})
         declared = declared.model_copy(update={"bc": shown})
         return build_learner(declared, task, envs[task.name], encoding.encode_fields, seed)
-    assert rows is not None
-    target, keep = training_target(task, rows)
-    index = torch.from_numpy(np.flatnonzero(keep))
-    settings = spec.train
-    held = None
-    if settings.early_stop.held_out is not None:
-        out, index = _hold_out(task, rows, target, index, settings.early_stop.held_out, seed)
-        held = SupervisedBatch(taken(beside(blocks, task.inputs), out), target[out])
-    every = len(index) == len(target)  # then nothing is copied: many rows are held once
-    kept = beside(blocks, task.inputs)
-    kept = kept if every else taken(kept, index)
+    assert divided is not None
+    settings, mine = spec.train, beside(blocks, task.inputs)
+    kept, out = (taken(mine, index) for index in divided.places(alone=len(spec.tasks) == 1))
+    held = SupervisedBatch(out, divided.target[divided.held]) if len(divided.held) else None
     shapes = {f.name: f.shape for f in fields if f.kind == "image"}
     return Supervised(
         task,
         kept,
-        target[index],
+        divided.target[divided.trained],
         batch=int(settings.batch),
         seed=seed,
         noise=settings.noise,
@@ -260,24 +270,6 @@ def _learner(
         smoothing=float(getattr(declared, "label_smoothing", 0.0)),
         augment=Augment(shapes, **settings.augment.model_dump()),
     )
-
-
-def _hold_out(task: Task, rows: Rows, target: Tensor, index: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Positions to hold out and to train on: the latest rows where there are times, else random ones of every class."""
-    n = len(index)
-    if rows.times is not None:
-        cut = n - max(1, round(share * n))
-        return index[cut:], index[:cut]
-    order = stream(seed, f"held_out/{task.name}").permutation(n)
-    if task.kind in ("classify", "ordinal"):  # every class in turn, so that each gives its share
-        code = target[index].numpy()[order]
-        place = np.empty(n)
-        for c in np.unique(code):
-            mine = np.flatnonzero(code == c)
-            place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
-        order = order[np.argsort(place, kind="stable")]
-    cut = max(1, round(share * n))
-    return index[torch.from_numpy(order[:cut])], index[torch.from_numpy(order[cut:])]
 
 
 def _parts(

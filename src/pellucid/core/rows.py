@@ -8,6 +8,7 @@ contamination checks are about keys, never about positions.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +52,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def take(self, index: npt.NDArray[Any] | slice) -> Rows:
-        """The rows at `index` (positions or a boolean mask)."""
+    def take(self, index: npt.NDArray[Any] | slice, fields: Iterable[str] | None = None) -> Rows:
+        """The rows at `index` (positions or a boolean mask), with all fields or some."""
         return Rows(
             self.keys[index],
-            {k: v[index] for k, v in self.fields.items()},
+            {k: self.fields[k][index] for k in (self.fields if fields is None else fields)},
             {k: v[index] for k, v in self.targets.items()},
             None if self.times is None else self.times[index],
             {k: v[index] for k, v in self.extra.items()},

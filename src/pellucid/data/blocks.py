@@ -76,7 +76,12 @@ def beside(blocks: Mapping[str, Tensor], names: Sequence[str]) -> Mapping[str, T
 
 
 def beneath(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The rows of both, the second's after the first's; side by side where both are."""
-    if isinstance(first, SideBySide) and isinstance(second, SideBySide) and first.spans == second.spans:
-        return SideBySide(np.concatenate([first.array, second.array]), first.spans)
-    return {name: torch.cat([block, second[name]]) for name, block in first.items()}
+    """The rows of both, the second's after the first's; nothing is copied where they lie so already."""
+    if not (isinstance(first, SideBySide) and isinstance(second, SideBySide) and first.spans == second.spans):
+        return {name: torch.cat([block, second[name]]) for name, block in first.items()}
+    whole = first.array.base
+    if whole is not None and whole is second.array.base and len(whole) == len(first.array) + len(second.array):
+        starts = [part.__array_interface__["data"][0] for part in (whole, first.array, second.array)]
+        if starts == [starts[0], starts[0], starts[0] + first.array.nbytes]:
+            return SideBySide(whole, first.spans)
+    return SideBySide(np.concatenate([first.array, second.array]), first.spans)

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from pellucid.core.errors import SchemaError
-from pellucid.core.rows import Rows
+from pellucid.core.rows import Index, Rows
 from pellucid.core.schema import Field
 from pellucid.data.blocks import SideBySide
 from pellucid.data.tokens import Tokens, fit_tokens, tokens_from_json
 
 CLIP = 10.0
+EVERY = slice(None)  # all rows
 SCORES = np.linspace(-3.0, 3.0, 61)  # normal scores of the knots of a quantile scale
 RAW = "raw"  # kind of a scale that passes numbers through
 LONGEST = 256  # tokens of a text that are read, where nothing else is said
@@ -126,21 +127,24 @@ class Encoding:
         self._spans = dict(zip(scales, map(slice, ends, ends[1:]), strict=False)) if raw else {}
 
     @classmethod
-    def fit(cls, fields: Iterable[Field], rows: Rows, texts: Mapping[str, Texts] | None = None) -> Encoding:
-        """Fit on `rows`, which must be the training part.
+    def fit(
+        cls,
+        fields: Iterable[Field],
+        rows: Rows,
+        texts: Mapping[str, Texts] | None = None,
+        *,
+        at: Index | slice = EVERY,
+    ) -> Encoding:
+        """Fit on the rows at `at`, which must be the training part; a column at a time is copied.
 
         Args:
             texts: how text fields are cut; those that it leaves out by characters or words.
         """
-        chosen = texts or {}
-        return cls(
-            {
-                f.name: _fit_text(rows.column(f.name), chosen.get(f.name))
-                if f.kind == "text"
-                else _fit(f, rows.column(f.name))
-                for f in fields
-            }
-        )
+        chosen, scales = texts or {}, {}
+        for f in fields:
+            values = rows.column(f.name)[at]
+            scales[f.name] = _fit_text(values, chosen.get(f.name)) if f.kind == "text" else _fit(f, values)
+        return cls(scales)
 
     def tokens(self, name: str) -> Tokens:
         """The tokenizer of a text field: `tokens(name).spans(text, scales[name].width)` says where its tokens are."""
@@ -150,14 +154,14 @@ class Encoding:
         """Blocks of every field that the rows have; shape (n, columns), float32."""
         return dict(self.encode_fields(rows.fields))
 
-    def encode_together(self, rows: Rows) -> Mapping[str, Tensor]:
-        """The same, side by side in one array where all are float32: a field at a time, so that rows are held once."""
+    def encode_together(self, rows: Rows, at: Index | slice = EVERY) -> Mapping[str, Tensor]:
+        """The rows at `at`, side by side in one array where all are float32: a column at a time is copied."""
         names = [name for name in self.scales if name in rows.fields]
         if any(self.scales[name].kind == "text" for name in names):  # tokens stay apart
-            return self.encode(rows)
-        found = SideBySide.empty(len(rows), {name: self.scales[name].columns for name in names})
+            return self.encode(rows.take(at))
+        found = SideBySide.empty(len(rows.keys[at]), {name: self.scales[name].columns for name in names})
         for name in names:
-            block = self._encode(name, self.scales[name], rows.fields[name])
+            block = self._encode(name, self.scales[name], rows.fields[name][at])
             found.array[:, found.spans[name]] = block.numpy()
         return found
 
