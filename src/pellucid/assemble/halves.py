@@ -47,7 +47,7 @@ def divide(spec: Spec, task: Task, rows: Rows, seed: int) -> Divided:
     n = len(index)
     if share is None:
         return Divided(target, index, index[:0])
-    size = max(1, round(share * n))
+    size = min(max(1, round(share * n)), max(n - 1, 0))  # a row at least to train on
     if rows.times is not None:
         return Divided(target, index[: n - size], index[n - size :])
     order = stream(seed, f"held_out/{task.name}").permutation(n)

@@ -5,6 +5,7 @@ cells is in memory at a time.
 from __future__ import annotations
 
 import ctypes
+import gc
 import shutil
 import tempfile
 import weakref
@@ -161,6 +162,7 @@ def read_source(
 
 def release() -> None:
     """Give freed memory back to the system: after millions of small texts, the allocators keep hundreds of MB."""
+    gc.collect()  # a training and its closures hold one another
     pa.default_memory_pool().release_unused()
     with suppress(OSError, AttributeError):  # not every C library has it
         ctypes.CDLL(None).malloc_trim(0)

@@ -29,7 +29,7 @@ from pellucid.runs.calibrating import calibrated, with_options
 from pellucid.runs.encoded import told_fewer
 from pellucid.runs.fair import require_sensitive
 from pellucid.runs.growing import learning_curves
-from pellucid.runs.judge import FoldResult, judge_folds
+from pellucid.runs.judge import FoldResult, judge_folds, tidy
 from pellucid.runs.judge_policy import judge_episodes
 from pellucid.runs.keeping import backgrounds, describe_rows, keep_version
 from pellucid.runs.moments import touched_moments
@@ -158,12 +158,14 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     folds, clean = unseen_folds(prob, parts.folds)
     for note in (*parts.notes, *clean):
         run.reporter.note(note)
+    tidy(rows)
     results = []
     for i, fold in enumerate(folds):
         seed = derive(spec.seed, "fold", i)
         stage = f"fold {i + 1} of {len(folds)}"
         program, _ = run.train(stage, partial(assemble, prob, fold.train, seed=seed))
         results.append(FoldResult(fold, program, rivals(prob, fold, stage, seed, run.train)))
+        tidy(rows)
     seen = [(result.program, result.fold.train) for result in results]
     results = calibrated_rivals(prob, results)
     growth = learning_curves(prob, run, results) if spec.evidence.learning_curve else {}

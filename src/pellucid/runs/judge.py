@@ -45,7 +45,7 @@ from pellucid.store.store import Store
 
 Floats = npt.NDArray[np.float64]
 
-MANY = 100_000  # rows from which on memory is given back between folds
+MANY = 100_000  # rows from which on memory is given back between the parts of a fit
 
 
 @dataclass
@@ -75,6 +75,12 @@ class Collected:
 Entries = list[dict[str, Any]]
 
 
+def tidy(rows: Rows) -> None:
+    """Between the parts of a fit on many rows: what one of them freed goes back to the system before the next asks."""
+    if len(rows) > MANY:
+        release()
+
+
 def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) -> tuple[Entries, Entries]:
     """Evidence entries of every task, and wealth curves of those that trade."""
     assert prob.rows is not None
@@ -86,8 +92,7 @@ def judge_folds(prob: Problem, results: list[FoldResult], *, trials: int = 1) ->
         got = Collected()
         for result in results:
             _collect(prob, result, result.program.tasks[name], got)
-            if len(prob.rows) > MANY:
-                release()
+            tidy(prob.rows)
         losses, count = np.concatenate(got.losses), 0
         parts: list[Index] = []
         for part in got.losses:

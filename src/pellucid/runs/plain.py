@@ -14,6 +14,7 @@ import pandas as pd
 
 from pellucid.assemble import Problem, assemble
 from pellucid.assemble.problem import fingerprint
+from pellucid.core.labels import label_texts
 from pellucid.core.rows import Index, Rows
 from pellucid.core.schema import Field
 from pellucid.data.frames import learn_fields
@@ -27,7 +28,7 @@ from pellucid.runs.judge import FoldResult, judge_folds
 from pellucid.runs.keeping import backgrounds
 from pellucid.runs.outputs import outputs_table
 from pellucid.runs.progress import Reporter, Silent, one_thread
-from pellucid.runs.splitting import alike
+from pellucid.runs.splitting import alike, labels_of
 from pellucid.spec.model import Spec, TableData
 from pellucid.store.store import Store
 from pellucid.train.loop import Hooks
@@ -84,8 +85,8 @@ def learn(
 
     Args:
         spec: of a table; its task is the only one.
-        table: inputs and the target `spec.data.target`, class names or numbers, present in every row.
-        classes: names of the classes in code order; empty for a number.
+        table: inputs and the target `spec.data.target`, class names, numbers or columns of truth values, in every row.
+        classes: names of the classes in code order, the labels; empty for a number.
         review: share of the rows that are kept out of training, as the review set of later corrections.
     Raises:
         DataError: a column cannot be read, or nothing would be left to train on.
@@ -114,16 +115,18 @@ def _problem(
     target = spec.data.target
     fields, values, notes = learn_fields(table.drop(columns=target), spec.data.fields, WHERE)
     y = table[target].to_numpy()
+    if y.ndim > 1:
+        y = label_texts(y, classes)
     y = y.astype(np.str_) if classes else y.astype(np.float64)
     n = len(table)
     # The content of the rows names them; without a review set nobody asks before `parts`.
     keys = table_keys(table) if review else np.arange(n).astype(np.str_)
-    kind = "classify" if classes else "regress"
+    kind = next(iter(spec.tasks.values())).kind
     rows = Rows(keys, values, {TARGET: y})
     prob = Problem(spec, rows, fields, classes=classes, target_kind=kind, notes=tuple(notes))
     if not review:
         return prob, Fold(np.arange(n), np.arange(0)), notes
-    part = review_split(n, share=review, ordered=False, labels=y if classes else None, seed=spec.seed)
+    part = review_split(n, share=review, ordered=False, labels=labels_of(prob), seed=spec.seed)
     copies = alike(keys[part.train], [str(key) for key in keys[part.test]])
     return prob, Fold(part.train[~copies], part.test), notes
 

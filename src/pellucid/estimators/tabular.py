@@ -1,16 +1,7 @@
-"""Estimators of scikit-learn that learn a program: in pipelines, searches and cross-validation, as any other.
-
-    model = PellucidClassifier().fit(X, y)
-    model.predict_proba(X)
-    model.program_.explain(X.head(1))
-
-A fit trains on the rows that it is given and judges nothing: whoever calls it splits them. `program_` is the first
-version of a store of its own, made when it is first asked for.
-"""
+"""What both estimators share: arguments, checks, learning, answering, saving."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any, Self
@@ -18,18 +9,17 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
 from pellucid.assemble.problem import task_name
-from pellucid.core.errors import CorruptBlob, DataError, StoreError
+from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
-from pellucid.data.cells import column
+from pellucid.core.task import Task
 from pellucid.data.frames import dtypes_say, read_fields
 from pellucid.data.sources.memory import WHERE, as_frame
-from pellucid.evidence.metrics import probabilities
+from pellucid.estimators.saved import described_in, new_folder, plain, write_described
 from pellucid.handle import LearnedProgram
 from pellucid.nn.program import NetworkProgram
 from pellucid.report.progress import Progress
@@ -37,13 +27,12 @@ from pellucid.runs.plain import Plain, learn
 from pellucid.runs.shelved import Shelved
 from pellucid.spec.loader import spec_from
 from pellucid.spec.model import IN_MEMORY, Spec
-from pellucid.store.canonical import encode_json
-from pellucid.store.files import make_folder, write_atomic
+from pellucid.spec.presets import TABLE
 from pellucid.store.store import Store
 
 NAME = "table"  # of the program in its store
-FILE = "estimator.json"
-FORMAT = 1
+NETWORK = ("kind", "width", "depth", "activation", "members", "pieces")  # arguments, as sections of a spec have them
+TRAIN = ("updates", "batch", "lr", "optimiser", "weight_decay", "noise", "schedule", "warmup")
 CHUNK = 4096  # rows that are answered at a time
 PICKLED = (
     "a pickled {name} opens only where its pickle is trusted, since a pickle can run code; "
@@ -51,33 +40,31 @@ PICKLED = (
 )
 
 
-class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share; see `PellucidClassifier` for the arguments."""
-
-    _task = ""
 
     def __init__(
         self,
         *,
-        kind: str = "mlp",
-        width: int = 128,
-        depth: int = 3,
-        activation: str = "silu",
-        members: int = 16,
-        pieces: int = 16,
-        updates: int = 300,
-        batch: int = 256,
-        lr: float = 1e-3,
-        optimiser: str = "adamw",
-        weight_decay: float = 0.3,
-        noise: float = 0.5,
-        schedule: str = "cosine",
-        warmup: float = 0.05,
-        held_out: float | None = None,
-        patience: int = 16,
-        review: float = 0.0,
-        random_state: Any = 0,
-        verbose: int = 0,
+        kind: str,
+        width: int,
+        depth: int,
+        activation: str,
+        members: int,
+        pieces: int,
+        updates: int,
+        batch: int,
+        lr: float,
+        optimiser: str,
+        weight_decay: float,
+        noise: float,
+        schedule: str,
+        warmup: float,
+        held_out: float | None,
+        patience: int,
+        review: float,
+        random_state: Any,
+        verbose: int,
     ) -> None:
         self.kind = kind
         self.width = width
@@ -99,6 +86,8 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         self.random_state = random_state
         self.verbose = verbose
 
+    _label_type: np.dtype[Any] | None = None  # of y, when it holds labels
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -117,55 +106,49 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         if y is None:
             raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
         frame = self._frame(X, reset=True)
-        target = _target_name(y, frame)
-        categorical = isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
-        y = column_or_1d(np.asarray(y) if categorical else y, warn=True)
-        assert_all_finite(y, input_name="y")
-        check_consistent_length(frame, y)
-        cells, classes = self._targets(y)
-        table = frame.assign(**{target: cells})
-        spec = self._spec(target, dtypes_say(frame))
+        targets, classes = self._targets(y, frame)
+        table = pd.concat([frame, targets], axis=1)
+        spec = self._spec([str(name) for name in targets], dtypes_say(frame))
         bar = Progress() if self.verbose else None
         if bar is None:
-            plain = learn(spec, table, classes, review=self.review)
+            learned = learn(spec, table, classes, review=self.review)
         else:
             with bar:
-                plain = learn(spec, table, classes, review=self.review, reporter=bar)
-        for note in plain.notes:
+                learned = learn(spec, table, classes, review=self.review, reporter=bar)
+        for note in learned.notes:
             if "different values" in note:  # a column of words that tells nothing yet: silence would hide a loss
                 warnings.warn(note, UserWarning, stacklevel=3)
-        self._shelved = Shelved(plain)
-        self.notes_ = list(plain.notes)
+        self._shelved = Shelved(learned)
+        self.notes_ = list(learned.notes)
         return self
 
-    def _targets(self, y: npt.NDArray[Any]) -> tuple[Any, tuple[str, ...]]:
+    def _targets(self, y: Any, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """The columns of the target, named as no input is, and the classes in code order (of a number none)."""
         raise NotImplementedError
 
-    def _spec(self, target: str, fields: dict[str, Any]) -> Spec:
+    def _about_task(self) -> dict[str, Any]:
+        """The task of the spec."""
+        raise NotImplementedError
+
+    def _spec(self, targets: list[str], fields: dict[str, Any]) -> Spec:
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(2**31 - 1)
         if not 0 <= self.review < 1:
             raise DataError(f"review is {self.review!r}.", where=type(self).__name__, mend="a share from 0 to below 1")
-        network = {name: _plain(getattr(self, name)) for name in ("kind", "width", "depth", "activation", "members")}
-        train = {n: _plain(getattr(self, n)) for n in ("updates", "batch", "noise", "optimiser", "lr", "weight_decay")}
-        train |= {"schedule": self.schedule, "warmup": _plain(self.warmup)}
+        network = {name: plain(getattr(self, name)) for name in NETWORK}
+        train = {name: plain(getattr(self, name)) for name in TRAIN}
+        stop = {"held_out": plain(self.held_out), "patience": plain(self.patience)}
+        target: str | list[str] = targets if len(targets) > 1 else targets[0]
         raw: dict[str, Any] = {
             "name": NAME,
             "seed": int(seed),
             "data": {"kind": "table", "source": IN_MEMORY, "target": target, "fields": fields},
-            "tasks": {task_name(target)[:64]: {"kind": self._task, **self._about_task()}},
-            "network": {**network, "pieces": _plain(self.pieces)},
-            "train": {
-                **train,
-                "early_stop": {"held_out": _plain(self.held_out), "patience": _plain(self.patience)},
-            },
+            "tasks": {task_name(target)[:64]: self._about_task()},
+            "network": {**TABLE["network"], **network},
+            "train": {**TABLE["train"], **train, "early_stop": {**TABLE["train"]["early_stop"], **stop}},
         }
         return spec_from(raw, where=f"{type(self).__name__}(...)")
-
-    def _about_task(self) -> dict[str, Any]:
-        """Settings of the task."""
-        return {}
 
     # -- answering -----------------------------------------------------------------------------------------------
 
@@ -173,8 +156,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         """The program's outputs, shape (n, k), in double precision."""
         check_is_fitted(self)
         frame = self._frame(X, reset=False)
-        program = self._shelved.exact
-        task = next(iter(program.tasks))
+        program, task = self._shelved.exact, self._learned_task.name
         rows = Rows(np.arange(len(frame)).astype(np.str_), read_fields(frame, program.schema.inputs, WHERE))
         found = []
         for start in range(0, len(frame), CHUNK):
@@ -182,6 +164,10 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             found.append(program({name: block.double() for name, block in blocks.items()}, task).numpy())
         outputs: npt.NDArray[np.float64] = np.concatenate(found)
         return outputs
+
+    @property
+    def _learned_task(self) -> Task:
+        return next(iter(self._shelved.exact.tasks.values()))
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """The inputs as a frame with the names of the fit, checked as scikit-learn does."""
@@ -240,12 +226,9 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             StoreError: the folder is not empty.
         """
         check_is_fitted(self)
-        root = Path(path)
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise StoreError(f"'{root}' is not empty.", where="save", mend="give a new folder")
-        make_folder(root)
+        root = new_folder(path)
         self._shelved.moved(root)
-        write_atomic(root / FILE, encode_json(self._described()))
+        write_described(root, self._described())
         return root
 
     @classmethod
@@ -257,7 +240,7 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             CorruptBlob: it is damaged.
         """
         root = Path(path)
-        found = _described_in(root, cls.__name__)
+        found = described_in(root, cls.__name__)
         model = cls(**found["params"])
         handle = LearnedProgram(Store(root, create=False), found["ref"])
         program = handle.program
@@ -270,22 +253,24 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             model.feature_names_in_ = np.asarray(found["names"], dtype=object)
         if found["classes"] is not None:
             model.classes_ = np.asarray(found["classes"]["values"]).astype(found["classes"]["dtype"])
+        if found.get("labels") is not None:
+            model._label_type = np.dtype(found["labels"])
         return model
 
     def _described(self) -> dict[str, Any]:
-        params = {name: _plain(value) for name, value in self.get_params(deep=False).items()}
+        params = {name: plain(value) for name, value in self.get_params(deep=False).items()}
         if isinstance(params["random_state"], np.random.RandomState):
             params["random_state"] = self._shelved.plain.spec.seed
         names, classes = getattr(self, "feature_names_in_", None), getattr(self, "classes_", None)
         kind = None if classes is None else "O" if classes.dtype.kind == "O" else classes.dtype.str
         return {
-            "format": FORMAT,
             "estimator": type(self).__name__,
             "params": params,
             "ref": self._shelved.ref,
             "features": self.n_features_in_,
             "names": None if names is None else [str(name) for name in names],
             "classes": None if classes is None else {"values": classes.tolist(), "dtype": kind},
+            "labels": None if self._label_type is None else self._label_type.str,
             "notes": self.notes_,
         }
 
@@ -310,140 +295,6 @@ class _Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         return copy
 
 
-class PellucidClassifier(ClassifierMixin, _Tabular):  # type: ignore[misc]  # scikit-learn has no types
-    """A program that predicts a class, as an estimator of scikit-learn. The defaults are those of `fit(data, target)`.
-
-    X may be an array, or a frame of pandas, polars or Arrow: numbers, truth values, words and categories, with empty
-    cells. Weights of rows are not learned from, so `fit` takes none.
-
-    Args:
-        kind: "mlp", or "ensemble": members that share nearly all weights.
-        width, depth, activation: units per layer, layers, and what follows each (of the mlp).
-        members, pieces: of an ensemble, and into how many intervals it cuts every number.
-        updates, batch: optimiser updates, and rows of each.
-        lr, optimiser, weight_decay, schedule, warmup: as in a spec's `train`.
-        noise: standard deviation of noise on standardised inputs, in training only.
-        held_out: share of the rows by which the best weights are chosen; None: the last weights.
-        patience: passes over the rows without a better held-out loss after which training ends.
-        review: share of the rows that are kept out of training, on which corrections of `program_` are judged.
-        class_weights: "balanced": every class counts as much as any other, and odds are not the data's.
-        label_smoothing: share of every target that is spread over all classes.
-        random_state: a seed, the same weights every time; a RandomState or None draws one.
-        verbose: 1 shows progress.
-    """
-
-    _task = "classify"
-
-    def __init__(
-        self,
-        *,
-        kind: str = "mlp",
-        width: int = 128,
-        depth: int = 3,
-        activation: str = "silu",
-        members: int = 16,
-        pieces: int = 16,
-        updates: int = 300,
-        batch: int = 256,
-        lr: float = 1e-3,
-        optimiser: str = "adamw",
-        weight_decay: float = 0.3,
-        noise: float = 0.5,
-        schedule: str = "cosine",
-        warmup: float = 0.05,
-        held_out: float | None = None,
-        patience: int = 16,
-        review: float = 0.0,
-        class_weights: str = "equal",
-        label_smoothing: float = 0.0,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            kind=kind,
-            width=width,
-            depth=depth,
-            activation=activation,
-            members=members,
-            pieces=pieces,
-            updates=updates,
-            batch=batch,
-            lr=lr,
-            optimiser=optimiser,
-            weight_decay=weight_decay,
-            noise=noise,
-            schedule=schedule,
-            warmup=warmup,
-            held_out=held_out,
-            patience=patience,
-            review=review,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.class_weights = class_weights
-        self.label_smoothing = label_smoothing
-
-    def _about_task(self) -> dict[str, Any]:
-        return {"class_weights": self.class_weights, "label_smoothing": _plain(self.label_smoothing)}
-
-    def fit(self, X: Any, y: Any) -> Self:
-        """Learn from rows X, (n, columns), and their classes y, (n,): text, numbers or truth values.
-
-        Raises:
-            ValueError: as scikit-learn does; a `DataError` where a cell cannot be read or there is one class only.
-        """
-        return self._fit(X, y)
-
-    def _targets(self, y: npt.NDArray[Any]) -> tuple[Any, tuple[str, ...]]:
-        check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise DataError(
-                f"{type(self).__name__} needs two classes or more; y holds one class, {classes.tolist()[0]!r}.",
-                where="y",
-                mend="give rows of another class",
-            )
-        self.classes_ = classes
-        names = [str(text) for text in column("y", pd.Series(classes), "y").texts]
-        if len({*names}) < len(names):
-            names = [str(value) for value in classes.tolist()]
-        return np.asarray(names, dtype=object)[codes], tuple(names)
-
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Probability of every class, shape (n, classes), in the order of `classes_`."""
-        outputs = self._outputs(X)
-        return probabilities(outputs, next(iter(self._shelved.exact.tasks.values())))
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """The likeliest class of every row, shape (n,)."""
-        likeliest = self.predict_proba(X).argmax(1)
-        chosen: npt.NDArray[Any] = self.classes_[likeliest]
-        return chosen
-
-
-class PellucidRegressor(RegressorMixin, _Tabular):  # type: ignore[misc]  # scikit-learn has no types
-    """A program that predicts a number, as an estimator of scikit-learn; the arguments of `PellucidClassifier`,
-    but for those of classes.
-    """
-
-    _task = "regress"
-
-    def fit(self, X: Any, y: Any) -> Self:
-        """Learn from rows X, (n, columns), and their numbers y, (n,).
-
-        Raises:
-            ValueError: as scikit-learn does; a `DataError` where a cell cannot be read.
-        """
-        return self._fit(X, y)
-
-    def _targets(self, y: npt.NDArray[Any]) -> tuple[Any, tuple[str, ...]]:
-        return np.asarray(y, dtype=np.float64), ()
-
-    def predict(self, X: Any) -> npt.NDArray[np.float64]:
-        """The expected number of every row, shape (n,)."""
-        return self._outputs(X)[:, 0]
-
-
 def _is_frame(X: Any) -> bool:
     return hasattr(X, "columns") or hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__")
 
@@ -454,31 +305,21 @@ def _unique(frame: pd.DataFrame) -> None:
         raise DataError(f"column names repeat: {', '.join(twice)}.", where=WHERE, mend="give each its own name")
 
 
-def _target_name(y: Any, frame: pd.DataFrame) -> str:
+def checked_target(y: Any, frame: pd.DataFrame) -> Any:
+    """The target, finite and as long as the inputs.
+
+    Raises:
+        ValueError: it is not.
+    """
+    assert_all_finite(y, input_name="y")
+    check_consistent_length(frame, y)
+    return y
+
+
+def target_name(y: Any, frame: pd.DataFrame) -> str:
     """A name for the target that no input has."""
     given = getattr(y, "name", None)
     name = given if isinstance(given, str) and given else "target"
     while name in frame.columns:
         name += "_"
     return name
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _described_in(root: Path, name: str) -> dict[str, Any]:
-    file = root / FILE
-    if not file.is_file():
-        raise StoreError(f"no estimator is saved in '{root}'.", where=f"{name}.load", mend="give a folder of save()")
-    try:
-        found = dict(json.loads(file.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise CorruptBlob(f"the file is damaged: {error}.", where=str(file), mend="save the estimator again") from None
-    if found.get("estimator") != name or found.get("format") != FORMAT:
-        raise StoreError(
-            f"'{root}' holds a {found.get('estimator')} of format {found.get('format')}.",
-            where=f"{name}.load",
-            mend=f"load it as {found.get('estimator')}, with the version of Pellucid that wrote it",
-        )
-    return found
