@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from pellucid.assemble import assemble, problem
+from pellucid.data.clock import labels_of
+from pellucid.nn.losses import loss_of
 from pellucid.runs.sanity import check_end, check_start, sentences
 from pellucid.spec.loader import spec_from
+from pellucid.spec.presets import SERIES
 from pellucid.train.loop import Hooks
 
 
@@ -69,6 +72,43 @@ def test_the_program_stays_as_it_is():
     state = torch.get_rng_state()
     check_start(one)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def of_series():
+    values = 100 + np.random.default_rng(0).standard_normal(150)
+    frame = pd.DataFrame({"y": values, "when": labels_of(np.arange(len(values)), "quarter")})
+    raw = {
+        "name": "t",
+        "data": {"kind": "series", "source": "memory.csv", "target": "y", "time": "when", "window": 8, "horizon": 3},
+        **SERIES,
+    }
+    prob = problem(spec_from(raw, where="test", overrides=("train.updates=100",)), frame)
+    return assemble(prob, np.arange(len(prob.rows)), seed=0)
+
+
+def test_series_are_checked_against_the_same_steps_from_the_last_value():
+    start, trained = check_start(of_series()), of_series()
+    trained.trainer.run(trained.config, Hooks(trained.schedule))
+    found = [*start, *check_end(of_series(), trained.finish())]
+    assert {c.check: c.passed for c in found} == {"start": True, "one batch": True, "inputs": True}
+    wild = of_series()
+    with torch.no_grad():
+        for parameter in wild.program.network.heads.parameters():
+            parameter.add_(50.0)
+    (spoilt,) = check_end(of_series(), wild.program)
+    assert not spoilt.passed
+    assert not check_start(wild)[0].passed
+    # No other constant does better on the very rows.
+    (learner,) = of_series().learners
+    target = learner.target[:2000].double()
+    levels = torch.tensor(learner.task.options["quantiles"], dtype=torch.float64)
+    best = torch.nanquantile(target, levels, dim=0).T.reshape(1, -1).repeat(len(target), 1)
+    assert float(loss_of(learner.task)(best, target).mean()) == pytest.approx(spoilt.expected)
+    for j in range(best.shape[1]):
+        for step in (-0.1, 0.1):
+            other = best.clone()
+            other[:, j] += step
+            assert float(loss_of(learner.task)(other, target).mean()) > spoilt.expected
 
 
 def test_what_is_said():

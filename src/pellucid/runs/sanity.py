@@ -3,6 +3,7 @@
     start       before training the loss is not above that of an answer without any information
     one batch   a copy learns thirty rows by heart
     inputs      after training the rows' loss is lower than that of the best answer that looks at no input
+                (of a series: at nothing but its last value and its scale)
 
 After Karpathy, "A recipe for training neural networks" (2019). Nothing here touches the program itself.
 """
@@ -26,7 +27,7 @@ from pellucid.nn.outputs import trained_space
 from pellucid.nn.program import NetworkProgram
 from pellucid.supervised.learner import Supervised
 
-KINDS = TABLE_KINDS  # tasks whose loss without information is known
+KINDS = (*TABLE_KINDS, "horizons")  # tasks whose loss without information is known
 ROWS, STEPS, LR, LOOK = 30, 200, 1e-2, 20  # of the batch that is learned by heart
 START = 0.25  # relative excess allowed at the start; a network that begins as a fitted additive model lies below
 HEART, DENSER = 0.1, 5.0  # of the loss without information that may be left; so much higher must a density become
@@ -40,6 +41,7 @@ MISREAD = {
     "regress": "a target that was misread",
     "quantiles": "a target that was misread",
     "distribution": "a target of a few values only (classify, ordinal)",
+    "horizons": "values that were misread",
 }
 AIM = {
     "classify": "the target",
@@ -48,6 +50,7 @@ AIM = {
     "regress": "the target",
     "quantiles": "the target or its spread",
     "distribution": "the target or its spread, or a family with too light tails (student)",
+    "horizons": "how a series goes on from its last value (a random walk)",
 }
 
 
@@ -153,6 +156,10 @@ def _constant(learner: Supervised, target: Tensor) -> float:
         return _entropy(torch.stack([target.double().mean(0), 1.0 - target.double().mean(0)])) / target.shape[1]
     if form in ("classify", "ordinal"):
         return _entropy(torch.bincount(target.long()).double() / len(target))
+    if form == "horizons":  # the same steps away from the last value
+        levels = torch.tensor(learner.task.options["quantiles"], dtype=torch.float64)
+        z = torch.nanquantile(target.double(), levels, dim=0).T.reshape(1, -1)
+        return float(loss_of(learner.task)(z.expand(len(target), -1), target.double()).mean())
     ((head, k),) = OUTPUTS[form].head_widths(learner.task).items()
     raw = torch.zeros(1, k, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([raw], max_iter=200, line_search_fn="strong_wolfe")
