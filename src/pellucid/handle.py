@@ -16,13 +16,14 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.data.tables import rows_from_frame
 from pellucid.envs.making import using
-from pellucid.explain import Explanation, attribute
+from pellucid.explain import EpisodeExplanation, Explanation, Outcome, attribute
 from pellucid.review.diff import EXIT_CODES
 from pellucid.runs.acting import act
 from pellucid.runs.artefact import Learned, load_program
-from pellucid.runs.beginning import named_env
+from pellucid.runs.beginning import given_again, named_env
 from pellucid.runs.calibrating import with_interval
 from pellucid.runs.diffing import diff_versions
+from pellucid.runs.episodes import Actor, actor_of, explain_episode, policy_of, world_of
 from pellucid.runs.explaining import data_rows, series_rows
 from pellucid.runs.explaining import explain as explain_rows
 from pellucid.runs.forecasting import forecast as forecast_series
@@ -30,12 +31,12 @@ from pellucid.runs.inspecting import Inspector, live, stored
 from pellucid.runs.judge import judge_table
 from pellucid.runs.judge_policy import judge_policy
 from pellucid.runs.live import live_rows
+from pellucid.runs.outcomes import explain_outcome
 from pellucid.runs.progress import Shown
 from pellucid.runs.reviewing import accept
 from pellucid.runs.revise import ReviseConfig
 from pellucid.runs.revise import revise as revise_version
 from pellucid.runs.shown_actions import shown_payload
-from pellucid.spec.model import GIVEN
 from pellucid.store.records import Entry, Event
 from pellucid.store.store import Store
 
@@ -150,6 +151,28 @@ class LearnedProgram:
         names = [at] if isinstance(at, str) else list(at)
         return explain_rows(self.store, self.ref, rows=rows, at=names, tasks=[name], **options)[name]
 
+    def explain_episode(
+        self, seed: int = 0, *, task: str | None = None, env: Any = None, source: Any = None, **options: Any
+    ) -> EpisodeExplanation:
+        """A greedy episode of a policy, explained at every step (see `runs.episodes.explain_episode`).
+
+        Args:
+            seed: of the episode; `at="2018-01-02"`: the day on which a trading policy begins.
+            env: the object again, when it was fitted in one that is no id.
+            source: rows that replace its own.
+        """
+        actor = actor_of(self.store, self.ref, task, source)
+        with using(given=given_again(self.program, env)):
+            return explain_episode(actor, seed=seed, **{"draws": actor.seed, **options})
+
+    def explain_outcome(
+        self, *, task: str | None = None, env: Any = None, source: Any = None, **options: Any
+    ) -> Outcome:
+        """What a policy's return rests on, by episodes with a feature hidden (see `runs.outcomes.explain_outcome`)."""
+        actor = actor_of(self.store, self.ref, task, source)
+        with using(given=given_again(self.program, env)):
+            return explain_outcome(actor, **{"seed": actor.seed, **options})
+
     def inspect(self, *, source: Any = None, seed: int | None = None) -> Inspector:
         """Counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree (`runs.inspecting`).
 
@@ -176,9 +199,7 @@ class LearnedProgram:
         """
         config = ReviseConfig(method=method, **options)
         reporter = Shown(progress)
-        played = {str(task.options.get("env")) for task in self.program.tasks.values()}
-        objects = {name: env for name in played if env is not None and name.startswith(GIVEN)}
-        with reporter, using(given=objects):
+        with reporter, using(given=given_again(self.program, env)):
             done = revise_version(
                 self.store, self.ref, config, source=source, because=because, reporter=reporter.reporter
             )
@@ -327,6 +348,18 @@ class WrappedProgram:
         """Shapley values against a background of reference rows; see `pellucid.explain.attribute`."""
         given, reference = (live_rows(self.program, data) for data in (rows, background))
         return attribute(self.program, given, next(iter(self.tasks)), background=reference, **options)
+
+    def explain_episode(self, seed: int = 0, *, env: Any = None, **options: Any) -> EpisodeExplanation:
+        """A greedy episode of a policy in `env`, explained at every step (see `runs.episodes.explain_episode`)."""
+        task, (name, given) = policy_of(self.program, None), (None, {}) if env is None else named_env(env)
+        with using(given=given):
+            return explain_episode(Actor(self.program, task, world_of(task, name)), seed=seed, **options)
+
+    def explain_outcome(self, *, env: Any = None, **options: Any) -> Outcome:
+        """What a policy's return in `env` rests on (see `runs.outcomes.explain_outcome`)."""
+        task, (name, given) = policy_of(self.program, None), (None, {}) if env is None else named_env(env)
+        with using(given=given):
+            return explain_outcome(Actor(self.program, task, world_of(task, name)), **options)
 
     def inspect(self, reference: pd.DataFrame | Rows, *, target: str | None = None, seed: int = 0) -> Inspector:
         """Counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree (`runs.inspecting`).

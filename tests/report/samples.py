@@ -234,6 +234,50 @@ def explanations() -> list[dict[str, Any]]:
     ]
 
 
+def policy() -> dict[str, Any]:
+    """An episode of 40 steps explained, and what its return rests on."""
+    steps, players = 40, ["x", "decoy", "position"]
+    keys = [f"pellucid/PlantedTrading-v0/seed=7/step={t}" for t in range(steps)]
+    one = explanation("trade", ["short", "flat", "long", "value"], "logit", 1.0, keys)
+    waves = [[[math.sin(t / 3 + j)] for j in range(len(one["players"]))] for t in range(steps)]
+    episode = {
+        "kind": "episode",
+        "outputs": one,
+        "margins": ["margin"],
+        "margin_values": waves,
+        "margin_error": [[[0.1] for _ in one["players"]] for _ in keys],
+        "margin_base": [[0.5] for _ in keys],
+        "margin": [[1.5] for _ in keys],
+        "chosen": ["long" if t % 7 else "flat" for t in range(steps)],
+        "runner_up": ["flat" if t % 7 else "long" for t in range(steps)],
+        "rewards": [0.01 * (t % 5 - 1) for t in range(steps)],
+        "env": "pellucid/PlantedTrading-v0",
+        "seed": 7,
+        "end": "truncated",
+        "background": "64 of the states of its own greedy episodes, seeds 999003 to 999010",
+    }
+    outcome = {
+        "kind": "outcome",
+        "task": "trade",
+        "env": "pellucid/PlantedTrading-v0",
+        "unit": "return of an episode",
+        "seen": 251.5,
+        "low": 248.25,
+        "high": 254.75,
+        "hidden": [
+            {"feature": name, "value": 251.5 + change, "change": change, "low": change - 2.25, "high": change + 2.25}
+            for name, change in zip(players, (-250.5, 0.125, -60.75), strict=True)
+        ],
+        "n": 50,
+        "pairs": "episodes on seeds 1000003 to 1000052",
+        "hiding": "hidden: at every step the policy sees other values",
+        "method": "paired differences; bootstrap of independent rows, 2000 resamples, 95 %",
+        "seed": 0,
+        "warnings": ["3 episodes with a hidden feature had no end and were cut"],
+    }
+    return {"episode": episode, "outcome": outcome}
+
+
 def corrections() -> list[dict[str, Any]]:
     return [
         {

@@ -50,6 +50,9 @@ DRAWINGS: dict[str, Draw] = {
     ),
     "share": lambda s, v, w: charts.share_bar(s, v[0], width=w),
     "shifts": lambda s, v, w: charts.shift_chart(s, [Shift(s, v[0], v[1]), Shift("b", v[2], v[1])], width=w),
+    "timeline": lambda s, v, w: charts.timeline_chart(
+        s, [s, "b"], [v[:2], v[1:3], v[:2]], actions=[s, "b", s], curves=[(s, v), ("b", v[1:])], unit=s, width=w
+    ),
     "trials": lambda s, v, w: charts.trials_chart(
         s, [Tried(i, x, i != 1, s) for i, x in enumerate(v)], x_label=s, y_label=s, best=True, width=w
     ),

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pellucid.report import html
-from pellucid.report.numbers import interval, number, percent, typeset, typeset_sentence, with_error
+from pellucid.report.numbers import interval, measured, number, percent, typeset, typeset_sentence, with_error
 from pellucid.report.units import explained_in_units, in_units, what_came
 
 PAGES: dict[str, Callable[[ModuleType], tuple[Callable[[Any], str], Any]]] = {
@@ -24,6 +24,7 @@ PAGES: dict[str, Callable[[ModuleType], tuple[Callable[[Any], str], Any]]] = {
     "diff": lambda s: (html.diff_page, s.diff()),
     "self-diff": lambda s: (html.diff_page, s.self_diff()),
     "explanations": lambda s: (html.explanation_page, s.explanations()),
+    "policy": lambda s: (lambda raw: html.policy_page(raw.get("episode"), raw.get("outcome")), s.policy()),
 }
 
 
@@ -186,6 +187,25 @@ def test_every_number_of_the_diff_is_shown(samples: ModuleType) -> None:
         "5 of 5 gates passed",
     ):
         assert fact in shown
+
+
+def test_every_number_of_an_outcome_is_shown_and_predictions_stand_apart(samples: ModuleType) -> None:
+    raw = samples.policy()
+    shown = _text(html.policy_page(raw["episode"], raw["outcome"]))
+    for one in raw["outcome"]["hidden"]:
+        assert one["feature"] in shown
+        assert typeset(measured(one["change"], one["low"], one["high"], signed=True)) in shown
+    for fact in (
+        "a prediction, not what it earns",
+        "an experiment in its environment, not an attribution",
+        raw["episode"]["background"],
+        raw["outcome"]["hiding"],
+        "50: episodes on seeds 1000003 to 1000052",
+        "3 episodes with a hidden feature",
+    ):
+        assert fact in shown
+    alone = _text(html.policy_page(None, raw["outcome"]))
+    assert "An episode explained" not in alone
 
 
 def test_every_share_of_an_explanation_is_shown(samples: ModuleType) -> None:

@@ -28,13 +28,20 @@ example:
   pellucid explain stocks@1 --task trade --at 2018-02-05
   pellucid explain stocks@1 --task forecast --output q95
   pellucid explain stocks@1 --at 2018-02-05 --at 2018-12-26 --html why.html
-  pellucid explain cancer@1 --at 17 --method exact --grain field"""
+  pellucid explain cancer@1 --at 17 --method exact --grain field
+  pellucid explain cartpole@1 --episode 7 --outcome 50 --html why.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", help="stocks@1, stocks~3f2a, or stocks for the head")
     parser.add_argument("--task", action="append", default=[], metavar="NAME", help="default: all (repeatable)")
     add_rows(parser)
+    parser.add_argument(
+        "--episode", type=whole(0), metavar="SEED", help="of a policy: every step of the episode with this seed"
+    )
+    parser.add_argument(
+        "--outcome", type=whole(2), metavar="N", help="of a policy: what its return rests on, by N episodes a feature"
+    )
     parser.add_argument("--output", metavar="NAME", help="the output to show, e.g. q95 (default: the answer itself)")
     parser.add_argument("--method", choices=METHODS, metavar="METHOD", default="auto")
     parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
@@ -48,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.episode is not None or args.outcome is not None:
+        from pellucid.cli.policy import explain_policy
+
+        return explain_policy(args)
     from pellucid.report.html import explanation_page
     from pellucid.report.terminal import explanations_view
     from pellucid.runs.explaining import explain

@@ -12,12 +12,14 @@ from pellucid.explain.budget import Plan
 from pellucid.explain.counterfactual import Answer, Counterfactuals, counterfactuals
 from pellucid.explain.dependence import Dependence, accumulated_effects, partial_dependence
 from pellucid.explain.effect import Effect, effect_of_do, held_fixed
+from pellucid.explain.episode import Course, EpisodeExplanation, explain_course
 from pellucid.explain.estimate import Estimate, Explainer
 from pellucid.explain.explanation import Explanation, Ranked
 from pellucid.explain.game import Game
 from pellucid.explain.importance import Importance, permutation_importance, shapley_importance
 from pellucid.explain.interactions import Interactions, pair_interactions
 from pellucid.explain.lime import LocalFit, fit_lime
+from pellucid.explain.outcome import Hidden, Outcome
 from pellucid.explain.rules import Rule, find_rules
 from pellucid.explain.space import Limits
 from pellucid.explain.surrogate import Surrogate, fit_surrogate
@@ -26,16 +28,20 @@ __all__ = [
     "ALL",
     "Answer",
     "Counterfactuals",
+    "Course",
     "Dependence",
     "Effect",
+    "EpisodeExplanation",
     "Estimate",
     "Explainer",
     "Explanation",
     "Game",
+    "Hidden",
     "Importance",
     "Interactions",
     "Limits",
     "LocalFit",
+    "Outcome",
     "Plan",
     "Ranked",
     "Rule",
@@ -44,6 +50,7 @@ __all__ = [
     "attribute",
     "counterfactuals",
     "effect_of_do",
+    "explain_course",
     "find_rules",
     "fit_lime",
     "fit_surrogate",

@@ -62,7 +62,8 @@ def wrap(
         inputs: names of numeric columns; or a table, whose columns also give kinds and categories; or a schema.
         task: name of the only task.
         kind: known of an estimator or a policy; of a callable, `regress` when left out. `classify`: the outputs are
-            probabilities (or logits: unit="logit") of the classes; `control`: scores of the actions.
+            probabilities (or logits: unit="logit") of the classes; `control`: scores of the
+            actions, then the state's value when the last output is named `value`.
         outputs: names of the k outputs; guessed from the model when left out, one for a callable.
         unit: of the outputs.
     Raises:
@@ -212,7 +213,8 @@ def _kind(adapter: _Adapter, kind: Kind | None, name: str) -> Kind:
 def _callable_options(kind: Kind, names: tuple[str, ...]) -> dict[str, Any]:
     if kind == "classify":
         return {"classes": list(names) if len(names) > 1 else ["0", "1"]}
-    return {"actions": len(names), "space": "discrete"} if kind == "control" else {}
+    actions = len(names) - (names[-1] == "value")
+    return {"actions": actions, "space": "discrete"} if kind == "control" else {}
 
 
 def _adapt(model: Any, fields: tuple[Field, ...], name: str) -> _Adapter:

@@ -14,6 +14,7 @@ from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import count, typeset_sentence
 from pellucid.report.parts.change import corrections_section, diff_section
 from pellucid.report.parts.curves import learning_section, wealth_section
+from pellucid.report.parts.episode import episode_section, outcome_section
 from pellucid.report.parts.evidence import evidence_section
 from pellucid.report.parts.explanations import explanations_section
 from pellucid.report.parts.film import film_section
@@ -123,6 +124,21 @@ def explanation_page(
         head,
         [("explanations", "Explanations", explanations_section(explanations, inputs))],
     )
+
+
+def policy_page(episode: Json | None, outcome: Json | None, *, program: str = "program") -> str:
+    """A policy's episode explained, and what its return rests on, as a page of its own; either may be missing.
+
+    Args:
+        episode, outcome: JSON of `explain.EpisodeExplanation` and of `explain.Outcome`.
+        program: name of the program or version.
+    """
+    parts: list[Part] = []
+    if episode is not None:
+        parts.append(("episode", "An episode explained", episode_section(episode)))
+    if outcome is not None:
+        parts.append(("outcome", "What the return rests on", outcome_section(outcome)))
+    return page(f"{program}: a policy explained", masthead("A policy explained", program, [], []), parts)
 
 
 def inspection_page(found: Sequence[Json], *, program: str = "program") -> str:

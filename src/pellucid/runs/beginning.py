@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.core.errors import SpecError
+from pellucid.core.program import Program
 from pellucid.envs.making import name_given
 from pellucid.spec.loader import load_spec as read_spec
 from pellucid.spec.model import GIVEN, IN_MEMORY, ControlTask, Spec, relocated
@@ -58,6 +59,12 @@ def named_env(env: Any) -> tuple[str, dict[str, Any]]:
         return env, {}
     name, source = name_given(env)
     return name, {name: source}
+
+
+def given_again(program: Program, env: Any) -> dict[str, Any]:
+    """An object by the names that a program's tasks have for it, when it was learned in one that is no id."""
+    played = {str(task.options.get("env")) for task in program.tasks.values()}
+    return {name: env for name in played if env is not None and name.startswith(GIVEN)}
 
 
 def with_object(spec: Any, name: str, given: dict[str, Any]) -> tuple[Spec, None, dict[str, Any]]:
