@@ -53,6 +53,9 @@ DRAWINGS: dict[str, Draw] = {
     "timeline": lambda s, v, w: charts.timeline_chart(
         s, [s, "b"], [v[:2], v[1:3], v[:2]], actions=[s, "b", s], curves=[(s, v), ("b", v[1:])], unit=s, width=w
     ),
+    "swarm": lambda s, v, w: charts.swarm_chart(
+        s, [s, "b"], [v[:2], v[1:3]] * (200 if w == 480 else 1), [v[1:3], [s, v[0]]], unit=s, width=w
+    ),
     "trials": lambda s, v, w: charts.trials_chart(
         s, [Tried(i, x, i != 1, s) for i, x in enumerate(v)], x_label=s, y_label=s, best=True, width=w
     ),
@@ -256,3 +259,29 @@ def test_shortened_text_fits_and_keeps_its_beginning() -> None:
     assert short.endswith("…")
     assert short.startswith("volume")
     assert text_width(short) <= 100
+
+
+def test_a_swarm_puts_the_largest_first_every_row_at_its_value_and_high_inputs_dark() -> None:
+    values, inputs = [[0.1, -2.0], [0.2, 4.0], [0.1, 0.0]], [["red", 1.0], ["red", 9.0], ["blue", 5.0]]
+    root = ElementTree.fromstring(charts.swarm_chart("why", ["hue", "size"], values, inputs, width=680))
+    names = [t.text for t in root.iter("text") if t.text in ("hue", "size")]
+    assert names == ["size", "hue"]
+    marks = [(r.attrib["class"], float(r.attrib["x"]), float(r.attrib["fill-opacity"])) for r in root.iter("rect")]
+    size = [m for m in marks if m[0] == "up"]
+    assert [m[0] for m in marks].count("quiet") == 3  # words have no order
+    assert [x for _, x, _ in size] == sorted(x for _, x, _ in size)
+    left, middle, right = size
+    assert (middle[1] - left[1]) / (right[1] - left[1]) == pytest.approx(1 / 3, abs=0.01)
+    assert left[2] < middle[2] < right[2]
+
+
+def test_a_swarm_of_very_many_rows_is_binned_and_counts_every_row() -> None:
+    values = [[math.sin(i)] for i in range(5000)]
+    root = ElementTree.fromstring(charts.swarm_chart("why", ["a"], values, values, width=680))
+    hints = [
+        int(re.search(r"([\d,]+) row", t.text or "").group(1).replace(",", ""))
+        for t in root.iter("title")
+        if "a: " in (t.text or "")
+    ]  # type: ignore[union-attr]
+    assert len(hints) < 100
+    assert sum(hints) == 5000

@@ -12,6 +12,7 @@ from pellucid.report.charts.reliability import Bin, reliability_chart
 from pellucid.report.charts.residuals import residual_chart
 from pellucid.report.charts.shares import flip_chart, share_bar
 from pellucid.report.charts.shifts import Shift, shift_chart
+from pellucid.report.charts.swarm import swarm_chart
 from pellucid.report.charts.timeline import timeline_chart
 from pellucid.report.charts.trials import Tried, trials_chart
 from pellucid.report.charts.waterfall import Step, fold_steps, waterfall_chart
@@ -31,6 +32,7 @@ ALL = {
     "share": share_bar,
     "shifts": shift_chart,
     "timeline": timeline_chart,
+    "swarm": swarm_chart,
     "trials": trials_chart,
     "waterfall": waterfall_chart,
 }
@@ -60,6 +62,7 @@ __all__ = [
     "residual_chart",
     "share_bar",
     "shift_chart",
+    "swarm_chart",
     "timeline_chart",
     "trials_chart",
     "waterfall_chart",

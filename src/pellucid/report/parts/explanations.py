@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pellucid.report.blocks import card, details, facts, figure, paragraph, section, table
-from pellucid.report.charts import Column, attribution_bars, heat_map, waterfall_chart
+from pellucid.report.charts import Column, attribution_bars, heat_map, swarm_chart, waterfall_chart
 from pellucid.report.explained import at, base_of, main_output, measures, names, output_title, said, shown_of, steps_of
 from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import count, number, typeset, typeset_sentence, with_error
@@ -18,7 +18,8 @@ VALUES = {
     "interventional": "interventional: what a coalition leaves out comes from background rows, whatever goes with it",
     "conditional": "conditional: what a coalition leaves out comes from the background rows nearest to this one",
 }
-_ROWS_SHOWN = 6  # rows with waterfalls of their own; all rows are in the heat map
+_COLUMNS = 40  # rows up to which they stand side by side in a heat map
+_ROWS_SHOWN = 6  # rows with waterfalls of their own; all rows are in the overview
 
 
 def explanations_section(explanations: Sequence[Json], inputs: Mapping[str, str] | None = None) -> Markup:
@@ -141,6 +142,13 @@ def _overview(one: Json) -> Markup:
         columns = [Column(key, values[i], errors[i]) for i, key in enumerate(labels)]
         picture = responsive(lambda width: attribution_bars(title, players, columns, unit=unit, width=width), 820)
         line = "The same input on different rows, one bar per row; whiskers are one standard error."
+    elif len(keys) > _COLUMNS:
+        inputs = [[at(one.get("inputs"), i, j) for j in range(len(players))] for i in range(len(keys))]
+        picture = responsive(lambda width: swarm_chart(title, players, values, inputs, unit=unit, width=width), 980)
+        line = (
+            "Every row is a mark, where many lie a bar; right of zero an input raises the output. "
+            "The darker, the higher the input's own value; grey where it is no number."
+        )
     else:
         picture = responsive(
             lambda width: heat_map(title, players, labels, values, errors, unit=unit, width=width), 980
