@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.core.errors import require
+from pellucid.core.errors import DataError, nearest, require
 from pellucid.core.task import output_named
 
 if TYPE_CHECKING:
@@ -157,19 +157,31 @@ class Explanation:
             error_std=self.error[:, :, at],
         )
 
-    def plot(self, *, output: str | int = 0, k: int = 10) -> Any:
-        """A bar chart with error bars of two standard errors, as a matplotlib figure.
+    def plot(self, kind: str = "bar", *, output: str | int = 0, k: int = 10, row: int | None = None) -> Any:
+        """A matplotlib figure; see `plots.ALL`.
 
+        Args:
+            kind: `bar`, with two standard errors; `waterfall` of one row; `swarm`, every row a mark; `heat`, players
+                by rows.
+            k: players that are shown, the largest.
+            row: the row of a waterfall; the first by default.
         Raises:
             MissingExtra: matplotlib is not installed.
+            DataError: there is no such kind or row, or there are no rows.
         """
         require("matplotlib", extra="xai", purpose="Explanation.plot()")
-        ranked = self.top(k, output=output)[::-1]
-        figure = import_module("matplotlib.figure").Figure(figsize=(6.0, 0.4 * len(ranked) + 1.2), layout="constrained")
-        axes = figure.add_subplot()
-        axes.barh([r.player for r in ranked], [r.value for r in ranked], xerr=[2 * r.error for r in ranked])
-        axes.set_xlabel(f"{self.task}: {self.outputs[self.output(output)]} ({self.unit})")
-        return figure
+        from pellucid.explain.plots import ALL
+
+        where = "Explanation.plot"
+        if kind not in ALL:
+            known = ", ".join(ALL)
+            mend = nearest(kind, ALL) or f"use one of {known}"
+            raise DataError(f"no picture {kind!r}; there are {known}.", where=where, mend=mend)
+        if not len(self) or not -len(self) <= (row or 0) < len(self):
+            raise DataError(
+                f"no row {row or 0} among {len(self)} explained rows.", where=where, mend="name one of them"
+            )
+        return ALL[kind](self, self.output(output), k, row)
 
 
 _ARRAYS = ("values", "error", "base", "prediction")
