@@ -8,12 +8,14 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
+from pellucid.supervised.starting import NAMES
 from pellucid.supervised.starts import ALL, Shape, applied
-from pellucid.supervised.starts.autoregression import iterated
+from pellucid.supervised.starts.autoregression import grid, iterated
 from pellucid.supervised.starts.mix import mixed, simplex
 from pellucid.supervised.starts.smoothing import _maps
 
 Floats = npt.NDArray[np.float64]
+BOTH = NAMES["combined"]
 
 
 def rows_of(y: Floats, shape: Shape, mean: float = 0.0) -> tuple[Floats, Floats]:
@@ -39,15 +41,8 @@ def test_a_forecast_moves_with_the_level_of_the_series(name: str) -> None:
     x, target = rows_of(ar2(300), shape)
     maps = ALL[name](x, target, shape)
     assert maps.shape == (5, 26)
-    if name in ("naive", "seasonal", "smoothing"):
+    if name != "autoregression":  # it may drift
         assert applied(np.zeros((1, 25)), maps) == pytest.approx(np.zeros((1, 5)), abs=1e-9)
-
-
-def test_the_seasonal_one_repeats_the_last_season() -> None:
-    shape = Shape(9, 10, 4)
-    y = np.tile([1.0, 5.0, 2.0, -3.0], 10)
-    x, target = rows_of(y, shape)
-    assert applied(x, ALL["seasonal"](x, target, shape)) == pytest.approx(target)
 
 
 def test_an_autoregression_is_iterated_as_by_hand() -> None:
@@ -63,6 +58,11 @@ def test_an_autoregression_is_iterated_as_by_hand() -> None:
     assert found == pytest.approx(y[7:])
 
 
+def test_several_autoregressions_are_iterated_as_one() -> None:
+    shape, ones = Shape(6, 8, 1), 0.3 * np.random.default_rng(0).standard_normal((5, 8))
+    assert iterated(ones, shape) == pytest.approx(np.stack([iterated(one, shape) for one in ones]))
+
+
 def test_an_autoregression_finds_its_parameters() -> None:
     shape = Shape(12, 1, 1)
     x, target = rows_of(ar2(5000), shape)
@@ -70,6 +70,26 @@ def test_an_autoregression_finds_its_parameters() -> None:
     assert maps[0, 0] == pytest.approx(-0.6, abs=0.05)
     assert maps[0, 12] == pytest.approx(0.3, abs=0.05)  # 1 - 1.3 + .6
     assert np.abs(maps[0, 1:12]).max() < 0.06
+
+
+def test_the_weakest_strengths_are_least_squares_and_the_strongest_the_last_value() -> None:
+    shape = Shape(5, 1, 1)
+    x, target = rows_of(ar2(4000), shape)
+    maps = grid(x, target, shape)
+    plain = np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), target[:, 0], rcond=None)[0]
+    assert maps[1, 0] == pytest.approx(plain, abs=0.01)  # weakest of both, with a constant
+    strong = grid(x[:30], target[:30], shape)[-2, 0]  # strongest of both, without one
+    assert np.abs(strong).max() < 0.05
+
+
+def test_lags_around_a_season_count_as_near_ones() -> None:
+    """y_t = y_(t-12) + noise: of few rows only a forecaster that looks a season back comes near."""
+    generator, shape = np.random.default_rng(0), Shape(24, 12, 12)
+    y = np.tile(10.0 * generator.standard_normal(12), 12) + generator.standard_normal(144)
+    x, target = rows_of(y, shape)
+    maps = ALL["autoregression"](x[:70], target[:70], shape)
+    missed = np.abs(applied(x[82:], maps) - target[82:]).mean()
+    assert missed < 0.2 * np.abs(target[82:]).mean()
 
 
 def test_smoothing_is_that_of_statsmodels_for_the_same_constants() -> None:
@@ -89,14 +109,6 @@ def test_smoothing_follows_a_line_and_a_season() -> None:
     assert applied(x, ALL["smoothing"](x, target, shape)) == pytest.approx(target, abs=0.05)
 
 
-def test_a_direct_map_is_recovered() -> None:
-    generator, shape = np.random.default_rng(0), Shape(6, 3, 1)
-    x, weights = generator.standard_normal((400, 7)), generator.standard_normal((3, 7))
-    maps = ALL["direct"](x, x @ weights.T + 1.5, shape)
-    assert maps[:, :-1] == pytest.approx(weights, abs=0.02)
-    assert maps[:, -1] == pytest.approx(1.5, abs=0.02)
-
-
 def test_weights_of_a_mix_choose_the_best_and_lie_on_the_simplex() -> None:
     generator = np.random.default_rng(0)
     good, bad = 0.1 * generator.standard_normal((1, 200, 3)), 3 + generator.standard_normal((1, 200, 3))
@@ -104,6 +116,8 @@ def test_weights_of_a_mix_choose_the_best_and_lie_on_the_simplex() -> None:
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
     assert weights[1] > 0.9
+    few = np.concatenate([bad, good, bad])[:, :3]  # three rows of three steps ahead tell as much as one
+    assert weights[1] > simplex(few)[1] > 1 / 3
     halves = np.concatenate([1 + good, -1 + good])  # errors that cancel: half of each
     assert simplex(halves) == pytest.approx([0.5, 0.5], abs=0.05)
 
@@ -113,7 +127,7 @@ def test_a_mix_suits_the_series() -> None:
     shape = Shape(20, 6, 1)
     x, target = rows_of(ar2(600), shape)
     later, codes = slice(300, None), np.zeros(300, dtype=np.int64)
-    found = mixed(x[:300], target[:300], codes, 0, shape, [0.1, 0.5, 0.9])
+    found = mixed(x[:300], target[:300], codes, 0, shape, [0.1, 0.5, 0.9], BOTH)
     own = ALL["autoregression"](x[:300], target[:300], shape)
     errors = [np.abs(applied(x[later], maps) - target[later]).mean() for maps in (found.maps[0], own)]
     naive = np.abs(target[later]).mean()
@@ -128,7 +142,7 @@ def test_every_series_has_its_own_start_and_a_new_one_the_common_one() -> None:
     x, target = np.concatenate([xa, xb]), np.concatenate([ya, yb])
     codes = np.r_[np.zeros(len(xa), dtype=np.int64), np.ones(len(xb), dtype=np.int64)]
     order = np.argsort(np.r_[np.arange(len(xa)), np.arange(len(xb))], kind="stable")
-    found = mixed(x[order], target[order], codes[order], 2, shape, [0.5])
+    found = mixed(x[order], target[order], codes[order], 2, shape, [0.5], BOTH)
     assert found.maps.shape == (3, 3, 14)
     assert not np.allclose(found.maps[0], found.maps[1])
     for code, (xs, ys) in enumerate(((xa, ya), (xb, yb))):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +12,10 @@ from pellucid.data.encoding import Encoding
 from pellucid.nn.horizons import gaps_from
 from pellucid.nn.series import SeriesNetwork
 from pellucid.supervised.learner import Supervised
-from pellucid.supervised.starts import ALL, Shape
+from pellucid.supervised.starts import Shape
 from pellucid.supervised.starts.mix import Mix, mixed
 
-NAMES: dict[str, tuple[str, ...]] = {"combined": tuple(ALL), "naive": ("naive",)}
+NAMES: dict[str, tuple[str, ...]] = {"combined": ("autoregression", "smoothing"), "naive": ("naive",)}
 
 
 class Starting:
@@ -78,10 +77,3 @@ def encoded(
 def _raw(block: Tensor, encoding: Encoding, field: str) -> Tensor:
     scale = encoding.scales[field]
     return block[:, : scale.width].double() * scale.sd + scale.mean
-
-
-def spoken(mix: Mix) -> str:
-    """What a start is made of, largest shares first: "smoothing 61 %, direct 22 %, ..."."""
-    order = np.argsort([-share for share in mix.weights.values()], kind="stable")
-    names, shares = list(mix.weights), list(mix.weights.values())
-    return ", ".join(f"{names[i]} {shares[i]:.0%}" for i in order if shares[i] >= 0.01)

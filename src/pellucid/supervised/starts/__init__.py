@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.supervised.starts.autoregression import autoregression, differences
-from pellucid.supervised.starts.direct import direct
-from pellucid.supervised.starts.naive import naive, seasonal
+from pellucid.supervised.starts.autoregression import autoregression
+from pellucid.supervised.starts.maps import applied
+from pellucid.supervised.starts.naive import naive
 from pellucid.supervised.starts.shape import Shape
 from pellucid.supervised.starts.smoothing import smoothing
 
@@ -22,17 +22,4 @@ __all__ = ["ALL", "Shape", "applied"]
 Floats = npt.NDArray[np.float64]
 Fit = Callable[[Floats, Floats, Shape], Floats]
 
-ALL: dict[str, Fit] = {
-    "naive": naive,
-    "seasonal": seasonal,
-    "autoregression": autoregression,
-    "differences": differences,
-    "smoothing": smoothing,
-    "direct": direct,
-}
-
-
-def applied(x: Floats, maps: Floats) -> Floats:
-    """Forecasts (n, H) of a map (H, L + 2) for what rows show (n, L + 1)."""
-    found: Floats = x @ maps[:, :-1].T + maps[:, -1]
-    return found
+ALL: dict[str, Fit] = {"naive": naive, "autoregression": autoregression, "smoothing": smoothing}

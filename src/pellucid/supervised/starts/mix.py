@@ -1,9 +1,10 @@
 """A mix of linear forecasters, weighed by how they did on later rows than they were fitted on.
 
-Averages of forecasts are hard to beat (Bates & Granger 1969). The weights are never negative, sum to one, and minimise
-the mean absolute error of the mix over three later parts of the training rows, by exponentiated gradient (Kivinen &
-Warmuth 1997) from equal ones. Every series has forecasters of its own and, where there are several, those of all rows;
-what its residuals were in the later parts gives the first quantiles.
+Averages of forecasts are hard to beat (Bates & Granger 1969), equal ones often hardest (Timmermann 2006). The weights
+are never negative, sum to one, and minimise the mean absolute error of the mix over three later parts of the training
+rows, less what keeps them equal where these are few; by exponentiated gradient (Kivinen & Warmuth 1997) from equal
+ones. Every series has forecasters of its own and, where there are several, those of all rows; what its residuals were
+in the later parts gives the first quantiles.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ STEPS, RATE = 100, 1.0  # of the exponentiated gradient
 LEAST = 30  # rows without which a series begins like all others
 SPREAD = 60  # rows of later parts from which on a series has quantiles of its own
 LOCAL = 200  # series: of more, none has forecasters of its own
+TINY = 1e-12
 NARROW = 1e-3  # least distance of two quantiles, scales
 
 
@@ -51,7 +53,7 @@ def mixed(
     groups: int,
     shape: Shape,
     quantiles: Sequence[float],
-    names: Sequence[str] = tuple(ALL),
+    names: Sequence[str],
 ) -> Mix:
     """Fit and weigh.
 
@@ -64,53 +66,81 @@ def mixed(
     there = np.isfinite(target).all(1)
     if there.sum() >= LEAST:  # a few unknown steps are not worth their trouble
         x, target, codes = x[there], target[there], codes[there]
-    common, weights, left = _entry(x, target, shape, names, [], gap=shape.horizon * max(1, groups))
-    maps = np.repeat(common[None], groups + 1, 0)
+    common = _tried(x, target, np.arange(len(x)), shape, names, gap=shape.horizon * max(1, groups))
+    weights, left = common.weighed()
+    maps = np.repeat(np.tensordot(weights, common.maps, 1)[None], groups + 1, 0)
     spread = np.repeat(_quantiles(left, quantiles)[None], groups + 1, 0)
     for g in range(groups if 1 < groups <= LOCAL else 0):
-        mine = codes == g
-        if mine.sum() < LEAST:
+        mine = np.flatnonzero(codes == g)
+        if len(mine) < LEAST:
             continue
-        maps[g], _, left = _entry(x[mine], target[mine], shape, names, [common], gap=shape.horizon)
+        both = _tried(x[mine], target[mine], mine, shape, names, gap=shape.horizon).beside(common)
+        own, left = both.weighed()
+        maps[g] = np.tensordot(own, both.maps, 1)
         if len(left) >= SPREAD:
             spread[g] = _quantiles(left, quantiles)
     return Mix(maps, spread, dict(zip(names, weights.tolist(), strict=True)))
 
 
-def _entry(
-    x: Floats, target: Floats, shape: Shape, names: Sequence[str], given: Sequence[Floats], *, gap: int
-) -> tuple[Floats, Floats, Floats]:
-    """(map, weights, errors of the mix in the later parts) of one set of rows.
+@dataclass(frozen=True)
+class _Tried:
+    """Forecasters fitted on some rows, and how far earlier fits of theirs missed later ones.
 
     Args:
-        given: maps that are not fitted here.
-        gap: rows between those that are fitted on and those that weigh, whose steps ahead would overlap.
+        maps: (k, H, L + 2), of all the rows.
+        rows: which rows are the later ones, (m,), ascending.
+        errors: what was said less what came, (k, m, H).
+    """
+
+    maps: Floats
+    rows: Codes
+    errors: Floats
+
+    def weighed(self) -> tuple[Floats, Floats]:
+        """Weights (k,), and what came less what their mix said, (m, H)."""
+        weights = simplex(self.errors)
+        return weights, -np.tensordot(weights, self.errors, 1)
+
+    def beside(self, others: _Tried) -> _Tried:
+        """These and others, at the rows on which both were tried."""
+        rows, here, there = np.intersect1d(self.rows, others.rows, assume_unique=True, return_indices=True)
+        errors = np.concatenate([self.errors[:, here], others.errors[:, there]])
+        return _Tried(np.concatenate([self.maps, others.maps]), rows, errors)
+
+
+def _tried(x: Floats, target: Floats, rows: Codes, shape: Shape, names: Sequence[str], *, gap: int) -> _Tried:
+    """Fit all rows, and three times those before some later ones.
+
+    Args:
+        rows: their places among all, (n,).
+        gap: rows between those that are fitted on and the later ones, whose steps ahead would overlap.
     """
     n, errors = len(x), []
     for begin, end in itertools.pairwise(CUTS):
         first, last = round(begin * n), round(end * n)
         before, later = slice(0, max(3, first - gap + 1)), slice(first, last)
-        if last <= first:
-            continue
-        fitted = [ALL[name](x[before], target[before], shape) for name in names]
-        errors.append(np.stack([applied(x[later], one) - target[later] for one in (*fitted, *given)]))
-    joined = np.concatenate(errors, axis=1)
-    weights = simplex(joined) if joined.shape[0] > 1 else np.ones(1)
-    whole = np.stack([*(ALL[name](x, target, shape) for name in names), *given])
-    return np.tensordot(weights, whole, 1), weights, -np.tensordot(weights, joined, 1)
+        if last > first:
+            maps = (ALL[name](x[before], target[before], shape) for name in names)
+            errors.append(np.stack([applied(x[later], one) - target[later] for one in maps]))
+    whole = np.stack([ALL[name](x, target, shape) for name in names])
+    return _Tried(whole, rows[round(CUTS[0] * n) :], np.concatenate(errors, axis=1))
 
 
 def simplex(errors: Floats) -> Floats:
-    """Weights (k,) of the least mean absolute error of a mix of errors (k, n, H)."""
+    """Weights w (k,) of the least |error| of a mix of errors (k, n, H), relative to its size, + H / n KL(w, equal).
+
+    The n rows overlap in their steps ahead, so that they tell as much as n / H: few of them leave the weights equal.
+    """
     errors = errors[:, np.isfinite(errors).all((0, 2))]
-    k = len(errors)
+    k, rows, horizon = errors.shape
     weights, total = np.full(k, 1.0 / k), np.zeros(k)
+    errors = errors.reshape(k, -1)
     size = float(np.abs(errors).mean()) if errors.size else 0.0
-    if size <= 0:
+    if size <= 0 or k == 1:
         return weights
     for step in range(STEPS):
-        sign = np.sign(np.tensordot(weights, errors, 1))
-        gradient = (errors * sign).mean((1, 2)) / size
+        gradient = errors @ np.sign(weights @ errors) / (errors.shape[1] * size)
+        gradient = gradient + horizon / rows * np.log(np.maximum(k * weights, TINY))
         weights = weights * np.exp(-RATE * (gradient - gradient.min()) / np.sqrt(step + 1.0))
         weights /= weights.sum()
         total += weights

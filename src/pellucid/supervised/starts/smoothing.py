@@ -1,7 +1,7 @@
 """Exponential smoothing with a damped trend and a season (Holt 1957; Winters 1960; Gardner & McKenzie 1985).
 
 Run over the window from a first guess, its forecasts are linear in the window for given constants; of a grid of
-constants the one is taken whose forecasts of all steps ahead miss the training rows least.
+constants the ten are averaged whose forecasts of all steps ahead miss the training rows least.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.supervised.starts.maps import mean_of_best, misses
 from pellucid.supervised.starts.shape import Shape
 
 Floats = npt.NDArray[np.float64]
@@ -19,22 +20,15 @@ Floats = npt.NDArray[np.float64]
 LEVELS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0)
 TRENDS = ((0.0, 1.0), *itertools.product((0.03, 0.1, 0.3), (0.8, 0.9, 0.98, 1.0)))  # share of the level's, damping
 SEASONS = (0.03, 0.1, 0.3)
+BEST = 10
 MOST = 500  # rows that choose
 
 
 def smoothing(x: Floats, target: Floats, shape: Shape) -> Floats:
-    """The best of the grid, with and without a season."""
+    """The mean of the best of the grid, with and without a season."""
     rows = slice(None, None, -(-len(x) // MOST))
-    x, target = x[rows], target[rows]
-    return lowest(grid(shape), x, target)
-
-
-def lowest(maps: Floats, x: Floats, target: Floats) -> Floats:
-    """Of maps (G, H, L + 2), the one with the least mean absolute error."""
-    count, horizon, _ = maps.shape
-    said = (x @ maps[:, :, :-1].reshape(count * horizon, -1).T).reshape(len(x), count, horizon)
-    errors = np.nanmean(np.abs(said + maps[:, :, -1] - target[:, None, :]), axis=(0, 2))
-    return np.asarray(maps[int(np.argmin(errors))])
+    maps = grid(shape)
+    return mean_of_best(maps, misses(maps, x[rows], target[rows]), BEST)
 
 
 @cache
