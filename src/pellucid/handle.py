@@ -16,7 +16,7 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.data.tables import rows_from_frame
 from pellucid.envs.making import using
-from pellucid.explain import EpisodeExplanation, Explanation, Outcome, attribute
+from pellucid.explain import EpisodeExplanation, Explanation, Outcome, TextExplanation, attribute, attribute_text
 from pellucid.review.diff import EXIT_CODES
 from pellucid.runs.acting import act
 from pellucid.runs.artefact import Learned, load_program
@@ -26,6 +26,7 @@ from pellucid.runs.diffing import diff_versions
 from pellucid.runs.episodes import Actor, actor_of, explain_episode, policy_of, world_of
 from pellucid.runs.explaining import data_rows, series_rows
 from pellucid.runs.explaining import explain as explain_rows
+from pellucid.runs.explaining_texts import explain_texts
 from pellucid.runs.forecasting import forecast as forecast_series
 from pellucid.runs.inspecting import Inspector, live, stored
 from pellucid.runs.judge import judge_table
@@ -172,6 +173,18 @@ class LearnedProgram:
         actor = actor_of(self.store, self.ref, task, source)
         with using(given=given_again(self.program, env)):
             return explain_outcome(actor, **{"seed": actor.seed, **options})
+
+    def explain_text(
+        self,
+        rows: Rows | pd.DataFrame | None = None,
+        *,
+        at: str | Sequence[str] = (),
+        task: str | None = None,
+        **options: Any,
+    ) -> list[TextExplanation]:
+        """What the words of the rows' texts add (see `pellucid.explain.attribute_text`); rows as in `explain`."""
+        names = [at] if isinstance(at, str) else list(at)
+        return explain_texts(self.store, self.ref, rows=rows, at=names, task=task, **options)
 
     def inspect(self, *, source: Any = None, seed: int | None = None) -> Inspector:
         """Counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree (`runs.inspecting`).
@@ -360,6 +373,10 @@ class WrappedProgram:
         task, (name, given) = policy_of(self.program, None), (None, {}) if env is None else named_env(env)
         with using(given=given):
             return explain_outcome(Actor(self.program, task, world_of(task, name)), **options)
+
+    def explain_text(self, rows: pd.DataFrame | Rows, **options: Any) -> list[TextExplanation]:
+        """What the words of the rows' texts add; see `pellucid.explain.attribute_text`."""
+        return attribute_text(self.program, live_rows(self.program, rows), next(iter(self.tasks)), **options)
 
     def inspect(self, reference: pd.DataFrame | Rows, *, target: str | None = None, seed: int = 0) -> Inspector:
         """Counterfactuals, LIME, rules, dependence, interactions, importance, a surrogate tree (`runs.inspecting`).

@@ -102,3 +102,17 @@ def test_bags_are_shares() -> None:
     assert found[0, 7] == pytest.approx(1 / 3)
     assert found[1].sum() == 0
     assert found[2, 5] == 1.0
+
+
+@pytest.mark.parametrize("how", ALL)
+def test_what_stands_in_for_a_word_is_unknown(how: str) -> None:
+    fitted = ALL[how](TEXTS, 300)
+    stand_in, known = fitted.stand_in()
+    assert not known  # none of them has a mask token
+    if how == "bpe":
+        assert stand_in is None  # it knows every byte
+        return
+    ids = fitted.ids(f"the {stand_in} sat", 50)
+    strange = set(ids) - set(fitted.ids("the  sat", 50))
+    assert len(strange) == 1
+    assert strange <= set(fitted.ids("\u732b", 50))

@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 from pellucid.core.errors import DataError, SchemaError
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Field, Schema
-from pellucid.explain import attribute, effect_of_do
+from pellucid.explain import attribute, attribute_text, effect_of_do
 from pellucid.nn.foreign import ForeignProgram, wrap
 from pellucid.testing.program import check_program
 
@@ -213,3 +213,24 @@ def test_continuous_policy():
     assert program.tasks["predict"].outputs == ("action_0", "value")
     mean = model.policy.get_distribution(torch.from_numpy(obs)).distribution.mean.detach().numpy()
     assert out[:, :1].numpy() == pytest.approx(mean)
+
+
+def test_a_callable_of_raw_texts_hears_them_as_they_were_written():
+    heard = []
+
+    def model(table):
+        heard.extend(table[:, 0])
+        return [len(text) + 10 * float(number) for text, number in table]
+
+    program = wrap(model, inputs=Schema((Field("said", "text"), Field("age")), {}), outputs=["size"])
+    texts = ["", "good film", "\u732b \U0001f642 e\u0301", None, " spaces stay "]
+    table = pd.DataFrame({"said": texts, "age": [0.0, 1.0, 2.0, 3.0, 4.0]})
+    rows = program.rows(table)
+    assert program(program.encode(rows), "predict")[:, 0].tolist() == [0.0, 19.0, 26.0, 30.0, 53.0]
+    assert heard == ["" if text is None else text for text in texts]
+    assert program.encode(rows.take(slice(0, 0)))["said"].shape[0] == 0
+    found = attribute(program, rows.take(slice(1, 2)), "predict", background=rows.take(np.array([0, 4])))
+    assert np.allclose(found.values[0, :, 0], [9.0 - 6.5, -10.0])  # blocks of other widths are one game
+    (words,) = attribute_text(program, rows.take(slice(1, 2)), "predict", mask="replace", replacement="x")
+    assert words.values.players == ("good", "film")
+    assert np.allclose(words.values.values[0, :, 0], [3.0, 3.0])

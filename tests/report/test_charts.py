@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.report import charts
-from pellucid.report.charts import Amount, Bin, Column, Estimate, Moved, Series, Shift, Step, Tried
+from pellucid.report.charts import Amount, Bin, Column, Estimate, Moved, Piece, Series, Shift, Step, Tried
 from pellucid.report.markup import Markup
 from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
 
@@ -39,6 +39,9 @@ DRAWINGS: dict[str, Draw] = {
         s, [Amount(v[0], v[1], v[0], v[2]), Amount(100, v[2], v[1], v[2])], y_label=s, width=w
     ),
     "heat": lambda s, v, w: charts.heat_map(s, [s, "b"], [s, "day"], [v[:2], v[1:3]], [v[:2]], width=w),
+    "highlight": lambda s, v, w: charts.highlight_chart(
+        s, [Piece(s, v[0], v[1]), Piece("b", v[2], line=True)], unit=s, width=w
+    ),
     "intervals": _intervals,
     "lines": lambda s, v, w: charts.line_chart(s, [Series(s, [1, 2, 3], v), Series("b", v, v)], y_label=s, width=w),
     "moved": lambda s, v, w: charts.moved_chart(s, [Moved(s, v[0], v[1]), Moved("b", v[2], v[1], False)], width=w),

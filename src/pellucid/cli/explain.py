@@ -17,19 +17,22 @@ from pellucid.cli.common import (
     whole,
     write_page,
 )
+from pellucid.cli.words import WORDS, add_words, refuse_words, run_words
 
 if TYPE_CHECKING:
     from pellucid.store.records import Entry
     from pellucid.store.store import Store
 
-METHODS = ["auto", "exact", "permutation", "regression", "tree", "expected_gradients", "integrated_gradients"]
+METHODS = ["auto", "exact", "permutation", "regression", "gaussian", "owen", "tree"]
+METHODS += ["expected_gradients", "integrated_gradients"]
 EXAMPLE = """\
 example:
   pellucid explain stocks@1 --task trade --at 2018-02-05
   pellucid explain stocks@1 --task forecast --output q95
   pellucid explain stocks@1 --at 2018-02-05 --at 2018-12-26 --html why.html
   pellucid explain cancer@1 --at 17 --method exact --grain field
-  pellucid explain cartpole@1 --episode 7 --outcome 50 --html why.html"""
+  pellucid explain cartpole@1 --episode 7 --outcome 50 --html why.html
+  pellucid explain reviews@1 --at 17 --grain word --html words.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="NAME", help="the output to show, e.g. q95 (default: the answer itself)")
     parser.add_argument("--method", choices=METHODS, metavar="METHOD", default="auto")
     parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
-    parser.add_argument("--grain", choices=["field", "group"], help="players: whole fields, or groups of lags")
+    parser.add_argument(
+        "--grain",
+        choices=["field", "group", *WORDS],
+        help="players: whole fields, groups of lags, or pieces of a text",
+    )
+    add_words(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
     budget.add_argument("--seconds", type=number(0.001), metavar="S", help="about so long, for each task")
@@ -58,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.episode is not None or args.outcome is not None:
         from pellucid.cli.policy import explain_policy
 
+        refuse_words(args, "--episode and --outcome are about a policy")
         return explain_policy(args)
     from pellucid.report.html import explanation_page
     from pellucid.report.terminal import explanations_view
@@ -68,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
     entry = store.resolve(args.version)
     if args.output:
         _known(store, entry, args.output, args.task)
+    if args.grain in WORDS:
+        return run_words(args, store, entry)
     with reporting(args.quiet) as reporter:
         found = explain(
             store,

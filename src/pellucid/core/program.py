@@ -78,3 +78,19 @@ class Randomised(Protocol):
     def randomised(self, seed: int) -> Program:
         """The same program with random weights; its encoding stays."""
         ...
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A program that says how it reads its texts, for explanations by words. Optional."""
+
+    def read(self, field: str, text: str) -> int:
+        """How many characters of a text are read, up to the end of the last token."""
+        ...
+
+    def stand_in(self, field: str) -> tuple[str | None, bool]:
+        """What may stand in a text for a word that is not told, and whether that is a mask token.
+
+        Else it is something that the tokenizer takes for an unknown word; None where it knows none.
+        """
+        ...

@@ -18,6 +18,7 @@ UNKNOWN, BEGIN, END, FIRST = 1, 2, 3, 4  # of characters and words; the first th
 SHORT = 32  # characters of a median text up to which it is read by character
 LEAST = 2  # times that a word or letter must stand in the training part
 WORD = re.compile(r"\w+|[^\w\s]")
+STRANGE = "\ue000"  # for private use: a sign, and none that a text has
 
 Span = tuple[int, int]  # of characters: from, to
 
@@ -36,6 +37,10 @@ class Tokens(Protocol):
 
     def spans(self, text: str, most: int) -> list[Span]:
         """Where each of these tokens stands in the text; an empty span for marks that are not in it."""
+        ...
+
+    def stand_in(self) -> tuple[str | None, bool]:
+        """What may stand in a text for a word that is not told, and whether it is a mask token; else an unknown one."""
         ...
 
     def to_json(self) -> dict[str, Any]: ...
@@ -60,6 +65,9 @@ class Characters:
         n = len(text[: most - 2])
         return [(0, 0), *((i, i + 1) for i in range(n)), (n, n)] if n else []
 
+    def stand_in(self) -> tuple[str | None, bool]:
+        return STRANGE, False
+
     def to_json(self) -> dict[str, Any]:
         return {"kind": "characters", "letters": self.letters}
 
@@ -80,6 +88,9 @@ class Words:
 
     def spans(self, text: str, most: int) -> list[Span]:
         return [found.span() for found in WORD.finditer(text)][:most]
+
+    def stand_in(self) -> tuple[str | None, bool]:
+        return STRANGE, False
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "words", "words": self.words}
@@ -107,6 +118,14 @@ class Library:
 
     def spans(self, text: str, most: int) -> list[Span]:
         return [(a, b) for a, b in self._encoded(text, most).offsets] if text else []
+
+    def stand_in(self) -> tuple[str | None, bool]:
+        special = [token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special]
+        for kind in ("mask", "unk"):
+            found = [token for token in special if kind in token.lower()]
+            if found:
+                return found[0], kind == "mask"
+        return None, False
 
     def _encoded(self, text: str, most: int) -> Any:
         if most != self._most:

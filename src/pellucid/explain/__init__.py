@@ -23,6 +23,7 @@ from pellucid.explain.outcome import Hidden, Outcome
 from pellucid.explain.rules import Rule, find_rules
 from pellucid.explain.space import Limits
 from pellucid.explain.surrogate import Surrogate, fit_surrogate
+from pellucid.explain.texts import TextExplanation, attribute_text
 
 __all__ = [
     "ALL",
@@ -46,8 +47,10 @@ __all__ = [
     "Ranked",
     "Rule",
     "Surrogate",
+    "TextExplanation",
     "accumulated_effects",
     "attribute",
+    "attribute_text",
     "counterfactuals",
     "effect_of_do",
     "explain_course",

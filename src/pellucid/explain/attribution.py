@@ -19,7 +19,9 @@ from pellucid.explain.estimate import Estimate, Explainer, Progress
 from pellucid.explain.exact import exact_values
 from pellucid.explain.explanation import Explanation
 from pellucid.explain.game import Blocks, Game, ValueFunction, declared_task
+from pellucid.explain.gaussian import gaussian_values
 from pellucid.explain.gradients import expected_values, integrated_values
+from pellucid.explain.owen import owen_values
 from pellucid.explain.permutation import permutation_values
 from pellucid.explain.regression import regression_values
 from pellucid.explain.tree import tree_values
@@ -34,6 +36,8 @@ ALL: dict[str, Explainer] = {
     "tree": tree_values,  # of wrapped trees
     "expected_gradients": expected_values,  # of programs with gradients; values of another game
     "integrated_gradients": integrated_values,
+    "gaussian": gaussian_values,  # through coalitions; an estimate that is not linear in the program
+    "owen": owen_values,  # of a hierarchy; values of another game
 }
 
 AUTO_PLAYERS = 10  # `auto` enumerates at most this many players ...
@@ -90,7 +94,7 @@ def attribute(
     budgeted = seconds is not None or error is not None
     if seconds is not None and error is not None:
         raise DataError("seconds and error are both given.", where="explain(...)", mend="give one of the two")
-    if budgeted and method not in ("permutation", "regression", "expected_gradients"):
+    if budgeted and method not in ("permutation", "regression", "gaussian", "expected_gradients"):
         method = "permutation" if game.neighbours is None else "regression"
     if seconds is not None:
         evaluations = budget.for_seconds(ALL[method], game, keys, seconds, seed)

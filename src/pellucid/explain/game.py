@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pellucid.core.errors import DataError, PellucidError, SchemaError, nearest
 from pellucid.core.program import Differentiable, Joined, Program
@@ -61,6 +62,7 @@ class Game:
     ) -> None:
         self.program, self.task, self.players = program, task, players
         names = program.tasks[task].inputs
+        rows, background = _as_wide(program, names, rows, background)
         for name in names:
             for what, blocks in (("rows", rows), ("background", background)):
                 if name not in blocks:
@@ -275,6 +277,17 @@ class Game:
             blocks[name] = flat[:, start : start + width].to(self._dtypes[name])
             start += width
         return blocks
+
+
+def _as_wide(program: Program, names: tuple[str, ...], rows: Blocks, background: Blocks) -> tuple[Blocks, Blocks]:
+    """Blocks of texts that are as wide as their longest, as those of wrapped models are, with nothing (0) behind."""
+    made = dict(rows), dict(background)
+    for name in names:
+        if name in rows and name in background and program.schema[name].kind == "text":
+            width = max(rows[name].shape[1], background[name].shape[1])
+            for blocks in made:
+                blocks[name] = pad(blocks[name], (0, width - blocks[name].shape[1]))
+    return made
 
 
 def declared_task(program: Program, name: str, *, where: str) -> Task:

@@ -46,31 +46,31 @@ class Plan(NamedTuple):
     share: float
 
 
-def plan(d: int, most: int, seed: int) -> Plan:
-    """About `most` coalitions of d >= 2 players."""
+def plan(d: int, most: int, seed: int, pairs: int = PAIRS) -> Plan:
+    """About `most` coalitions of d >= 2 players, of which at least `pairs` pairs a player are drawn."""
     kernel = np.array([0.0] + [1.0 / (s * (d - s)) for s in range(1, d)])
     kernel /= kernel.sum()
     if d <= 20 and 2**d - 2 <= most:
         masks = coalitions(d)[1:-1]
         counts = torch.tensor([float(comb(d, s)) for s in range(d)], dtype=torch.float64)
         return Plan(masks, (torch.from_numpy(kernel) / counts)[masks.sum(1)], 0, 0.0)
-    most = max(most, 2 * PAIRS * d)
+    most = max(most, 2 * pairs * d)
     whole: list[Tensor] = []
     weights: list[Tensor] = []
     left, share, small = most, 1.0, 1
     while 2 * small < d:  # the sizes s and d - s, from outside in
         both, mass = 2 * comb(d, small), 2.0 * float(kernel[small])
-        if both > left * mass / share or left - both < 2 * PAIRS * d:
+        if both > left * mass / share or left - both < 2 * pairs * d:
             break
         chosen = _subsets(d, small)
         whole += [chosen, ~chosen]
         weights.append(torch.full((both,), mass / both, dtype=torch.float64))
         left, share, small = left - both, share - mass, small + 1
-    pairs = left // 2
-    first = _draw(d, small, kernel, pairs, seed)
+    drawn = left // 2
+    first = _draw(d, small, kernel, drawn, seed)
     whole.append(torch.stack((first, ~first), dim=1).reshape(-1, d))
-    weights.append(torch.full((2 * pairs,), share / (2 * pairs), dtype=torch.float64))
-    return Plan(torch.cat(whole), torch.cat(weights), pairs, share)
+    weights.append(torch.full((2 * drawn,), share / (2 * drawn), dtype=torch.float64))
+    return Plan(torch.cat(whole), torch.cat(weights), drawn, share)
 
 
 def _subsets(d: int, size: int) -> Tensor:

@@ -59,12 +59,18 @@ def _field(name: str, column: pd.Series[Any]) -> Field:
 def block(field: Field, values: npt.NDArray[Any]) -> Tensor:
     """Raw values, shape (n,) or (n, width), as a float64 block (n, width); a category as its code (n, 1).
 
+    A text is its letters' numbers (int32), as wide as the longest of these rows, 0 behind its end.
+
     Raises:
         DataError: text among numbers, or a category that the schema does not know.
         SchemaError: another width.
     """
     if field.kind == "category":
         return torch.from_numpy(_codes(field, values.reshape(-1)))[:, None]
+    if field.kind == "text":
+        texts = np.array(["" if v is None or v != v else str(v).replace("\0", "") for v in values.reshape(-1)] or [""])
+        letters = texts.astype(f"U{max(1, texts.itemsize // 4)}").view(np.int32).reshape(len(texts), -1)
+        return torch.from_numpy(letters[: len(values)].copy())
     kind: FieldKind = field.kind
     try:
         wide = np.array(values, dtype=np.float64).reshape(len(values), field.width if not len(values) else -1)
@@ -100,6 +106,9 @@ def _codes(field: Field, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def raw(field: Field, values: Tensor) -> npt.NDArray[Any]:
     """A block back to raw values: (n,) for width one, else (n, width); NaN for a missing category."""
+    if field.kind == "text":
+        letters = np.ascontiguousarray(values.detach().cpu().numpy().astype(np.int32))
+        return letters.view(f"U{letters.shape[1]}")[:, 0].astype(object)
     numbers: npt.NDArray[Any] = values.detach().cpu().numpy().astype(np.float64)
     if field.kind == "category":
         labels = np.array([*field.categories, np.nan], dtype=object)

@@ -123,7 +123,10 @@ class ForeignProgram:
         return Rows(content_keys(fields), fields)
 
     def encode(self, rows: Rows) -> dict[str, Tensor]:
-        """Raw values as float64 blocks (n, width); a category as its code, (n, 1), missing = number of categories."""
+        """Raw values as float64 blocks (n, width); a category as its code, (n, 1), missing = number of categories.
+
+        A text as its letters, see `nn.columns.block`.
+        """
         return {field.name: block(field, rows.column(field.name)) for field in self._schema.inputs}
 
     def __call__(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
@@ -233,9 +236,9 @@ def _adapt(model: Any, fields: tuple[Field, ...], name: str) -> _Adapter:
 
 
 def _matrix(columns: Columns, fields: tuple[Field, ...]) -> npt.NDArray[Any]:
-    """The columns side by side, shape (n, d): float64, or objects when a category is among them."""
+    """The columns side by side, shape (n, d): float64, or objects when a category or a text is among them."""
     wide = [columns[field.name].reshape(-1, field.width) for field in fields]
-    if any(field.kind == "category" for field in fields):
+    if any(field.kind in ("category", "text") for field in fields):
         return np.concatenate([column.astype(object) for column in wide], axis=1)
     return np.concatenate([column.astype(np.float64) for column in wide], axis=1)
 

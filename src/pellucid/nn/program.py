@@ -120,6 +120,15 @@ class NetworkProgram:
                 parameter.normal_(std=max(parameter.shape[-1], 1) ** -0.5, generator=generator)
         return NetworkProgram(network, self._schema, self._tasks, self.encoding)
 
+    def read(self, field: str, text: str) -> int:
+        """Characters of a text that are read (`core.program.Readable`)."""
+        spans = self.encoding.tokens(field).spans(text, self.encoding.scales[field].width)
+        return max((stop for _, stop in spans), default=0)
+
+    def stand_in(self, field: str) -> tuple[str | None, bool]:
+        """What may stand for a word of a text (`core.program.Readable`)."""
+        return self.encoding.tokens(field).stand_in()
+
     def parameter_count(self) -> int:
         """Parameters of the base, without deltas."""
         return sum(p.numel() for p in self.network.parameters())

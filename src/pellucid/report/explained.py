@@ -192,8 +192,11 @@ def measures(one: Json) -> list[tuple[str, str]]:
 
 def kind_of(one: Json) -> str:
     """What the values are: `Shapley values` unless a method gives others or the value function is not the usual one."""
-    if "gradients" in text(one, "method").partition(":")[0]:
+    method = text(one, "method").partition(":")[0]
+    if "gradients" in method:
         return "Attributions by gradients"
+    if method == "owen":
+        return "Owen values"
     return "Conditional Shapley values" if text(one, "value") == "conditional" else "Shapley values"
 
 

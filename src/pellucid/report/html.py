@@ -21,6 +21,7 @@ from pellucid.report.parts.film import film_section
 from pellucid.report.parts.history import history_section
 from pellucid.report.parts.inspections import inspections_section
 from pellucid.report.parts.search import search_section
+from pellucid.report.parts.texts import texts_section
 from pellucid.report.theme import MONO, PICTURE, SANS, SERIF, variables
 from pellucid.report.words import (
     Json,
@@ -139,6 +140,12 @@ def policy_page(episode: Json | None, outcome: Json | None, *, program: str = "p
     if outcome is not None:
         parts.append(("outcome", "What the return rests on", outcome_section(outcome)))
     return page(f"{program}: a policy explained", masthead("A policy explained", program, [], []), parts)
+
+
+def words_page(texts: Sequence[Json], *, program: str = "program") -> str:
+    """Explanations by words as a page of its own. Args: texts: TextExplanation JSONs. program: its name."""
+    head = masthead("Explanations", program, [], [])
+    return page(f"{program}: words", head, [("words", "Explanations by words", texts_section(texts))])
 
 
 def inspection_page(found: Sequence[Json], *, program: str = "program") -> str:

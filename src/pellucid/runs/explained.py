@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,15 @@ from pellucid.store.files import make_folder, write_atomic
 from pellucid.store.store import Store
 
 
+class Answer(Protocol):
+    """What can be kept: its JSON says everything."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+T = TypeVar("T", bound=Answer)
+
+
 def question(version: str, task: str, rows: Rows, background: str, options: dict[str, Any]) -> str:
     """The name of a question.
 
@@ -28,7 +37,7 @@ def question(version: str, task: str, rows: Rows, background: str, options: dict
         version: SHA-256 of the program's manifest.
         rows: what is explained, raw.
         background: SHA-256 of the kept reference rows.
-        options: of `explain.attribute`.
+        options: of `explain.attribute`, or of another question.
     """
     digest = hashlib.sha256(json.dumps([__version__, version, task, background, options], sort_keys=True).encode())
     for name in ("", *sorted(rows.fields)):
@@ -40,18 +49,30 @@ def question(version: str, task: str, rows: Rows, background: str, options: dict
 
 
 def kept_or(store: Store, name: str, compute: Callable[[], Explanation]) -> Explanation:
-    """The kept answer of that name, else the computed one, which is kept if it is whole.
+    """The kept answer of that name, else the computed one, which is kept if it is whole."""
 
-    A kept answer that cannot be read is computed again.
-    """
+    def whole(found: Explanation) -> bool:
+        return not any(warning.startswith("interrupted") for warning in found.warnings)
+
+    return kept_as(store, name, Explanation.from_json, compute, whole)
+
+
+def kept_as(
+    store: Store,
+    name: str,
+    read: Callable[[dict[str, Any]], T],
+    compute: Callable[[], T],
+    whole: Callable[[T], bool] = lambda _: True,
+) -> T:
+    """The same for any answer that `read` reads from JSON. One that cannot be read is computed again."""
     path = store.root / "explained" / f"{name}.json"
     if path.is_file():
         try:
-            return Explanation.from_json(json.loads(path.read_text()))
+            return read(json.loads(path.read_text()))
         except (OSError, ValueError, KeyError, TypeError):
             pass
     found = compute()
-    if not any(warning.startswith("interrupted") for warning in found.warnings):
+    if whole(found):
         make_folder(path.parent)
         write_atomic(path, json.dumps(found.to_json()).encode())
     return found

@@ -5,6 +5,7 @@ from pellucid.report.charts.confusion import confusion_chart
 from pellucid.report.charts.dependence import dependence_chart
 from pellucid.report.charts.growth import Amount, growth_chart
 from pellucid.report.charts.heat import heat_map
+from pellucid.report.charts.highlight import Piece, highlight_chart
 from pellucid.report.charts.intervals import Estimate, interval_chart
 from pellucid.report.charts.lines import Series, line_chart
 from pellucid.report.charts.moved import Moved, moved_chart
@@ -24,6 +25,7 @@ ALL = {
     "flips": flip_chart,
     "growth": growth_chart,
     "heat": heat_map,
+    "highlight": highlight_chart,
     "intervals": interval_chart,
     "lines": line_chart,
     "moved": moved_chart,
@@ -44,6 +46,7 @@ __all__ = [
     "Column",
     "Estimate",
     "Moved",
+    "Piece",
     "Series",
     "Shift",
     "Step",
@@ -55,6 +58,7 @@ __all__ = [
     "fold_steps",
     "growth_chart",
     "heat_map",
+    "highlight_chart",
     "interval_chart",
     "line_chart",
     "moved_chart",

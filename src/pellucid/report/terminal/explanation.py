@@ -70,7 +70,7 @@ def _row(one: Json, row: int, key: str) -> RenderableType:
     biggest = max((abs(s.value) for s in steps), default=0.0)
     average = f"average of {count(one.get('background_n'))} rows" if finite(one.get("background_n")) else "average row"
     rows: list[Sequence[object]] = [(Text(average, style="dim"), "", number(base), "")]
-    rows += [(s.player, s.shown, with_error(s.value, s.error), _bar(s.value, biggest)) for s in steps]
+    rows += [(s.player, s.shown, with_error(s.value, s.error), bar(s.value, biggest)) for s in steps]
     rows += [(f"{missing} not available", "", number(None), "")] if missing else []
     rows.append((Text("this row", style="bold"), "", Text(number(prediction), style="bold"), ""))
     others = [name for k, name in enumerate(names(one, "outputs")) if k != output]
@@ -86,7 +86,7 @@ def _row(one: Json, row: int, key: str) -> RenderableType:
     )
 
 
-def _bar(value: Any, biggest: float) -> Text:
+def bar(value: Any, biggest: float) -> Text:
     """Full blocks raise the output, hatched ones lower it."""
     if not finite(value) or not biggest:
         return Text("")
