@@ -20,11 +20,15 @@ NONE = ""  # no target
 def check_data(args: argparse.Namespace) -> int:
     """Exit code 1 when there are problems."""
     from pellucid.runs import check_data as checks
+    from pellucid.runs.check_series import check_series
     from pellucid.spec.model import PricesData
+    from pellucid.spec.series import SeriesData
 
     spec = _spec(args)
     if isinstance(spec.data, PricesData):
         report = checks.check_prices(spec.source, spec)
+    elif isinstance(spec.data, SeriesData):
+        report = check_series(spec.source, spec)
     else:
         report = checks.check_data(spec.source, spec)
     if args.json:

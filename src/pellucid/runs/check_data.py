@@ -161,7 +161,7 @@ def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Tabl
             declared=data.fields,
         )
     except DataError as error:
-        report.problems.append(_as_finding("reading", error))
+        report.problems.append(as_finding("reading", error))
         return None
     report.rows = len(table.rows)
     report.inputs = {f.name: "ordinal" if f.kind == "numeric" and f.categories else f.kind for f in table.fields}
@@ -181,7 +181,8 @@ def _table(found: Read, data: TableData, spec: Spec, report: DataReport) -> Tabl
     return table
 
 
-def _as_finding(check: str, error: PellucidError) -> Finding:
+def as_finding(check: str, error: PellucidError) -> Finding:
+    """What stopped a check, as what it found."""
     return Finding(check, error.what, error.where, error.mend)
 
 
@@ -202,7 +203,7 @@ def _rows(table: Table, spec: Spec, report: DataReport) -> None:
         review = divide_review(spec, rows, labels)
         folds = divide_folds(spec, rows.take(review.train), None if labels is None else labels[review.train])
     except DataError as error:
-        report.problems.append(_as_finding("split", error))
+        report.problems.append(as_finding("split", error))
         return
     parts = [review, *(Fold(review.train[f.train], review.train[f.test]) for f in folds)]
     _split(spec, rows, labels, parts, report)
