@@ -30,7 +30,7 @@ def axes_of(figure: Any) -> Any:
     return figure.axes[0]
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind != "parts"])  # see test_parts
 def test_every_kind_is_drawn_and_names_task_output_and_unit(kind: str, some: Explanation) -> None:
     figure = some.plot(kind, k=2)
     figure.canvas.draw()
@@ -73,3 +73,5 @@ def test_what_cannot_be_drawn_is_told(some: Explanation) -> None:
         some.plot("waterfal")
     with pytest.raises(DataError, match="30 explained rows"):
         some.plot("waterfall", row=30)
+    with pytest.raises(DataError, match="no player is a part"):
+        some.plot("parts")

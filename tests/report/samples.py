@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import math
 from typing import Any
@@ -232,6 +233,17 @@ def explanations() -> list[dict[str, Any]]:
         explanation("risk", ["log variance"], "log variance", 0.6, days),
         explanation("trade", ["short", "flat", "long", "value"], "logit", 0.3, days + many[-5:]),
     ]
+
+
+def parts() -> list[dict[str, Any]]:
+    """Two rows in four patches of a picture, three segments of a series, and a number."""
+    one = explanation("digit", ["three", "eight"], "logit", 0.8, ["17", "18"])
+    picture = base64.b64encode(bytes(range(0, 256, 16))).decode()
+    places = [[0, 0, 2, 2], [0, 2, 2, 4], [2, 0, 4, 2], [2, 2, 4, 4]]
+    found = {"field": "digit", "players": [0, 1, 2, 3], "places": places, "shape": [4, 4, 1], "newest": 0}
+    series = {"field": "sold", "players": [4, 5, 6], "places": [[0, 2], [2, 4], [4, 6]], "shape": [6], "newest": -1}
+    raw = [[0.5, 1.0, None, 0.2, -0.3, -1.0], [0.0] * 6]
+    return [{**one, "laid": [{**found, "raw": [picture, picture]}, {**series, "raw": raw}]}]
 
 
 def policy() -> dict[str, Any]:

@@ -8,16 +8,19 @@ from collections.abc import Callable
 from types import ModuleType
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.report import charts
-from pellucid.report.charts import Amount, Bin, Column, Estimate, Moved, Piece, Series, Shift, Step, Tried
+from pellucid.report.charts import Amount, Bin, Column, Estimate, Moved, Piece, Region, Series, Shift, Span, Step, Tried
 from pellucid.report.markup import Markup
+from pellucid.report.png import png
 from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
 
 NAN = math.nan
+PICTURE = png(np.zeros((4, 4, 1), dtype=np.uint8))
 Draw = Callable[[str, list[float], int], Markup]
 
 
@@ -45,11 +48,17 @@ DRAWINGS: dict[str, Draw] = {
     "intervals": _intervals,
     "lines": lambda s, v, w: charts.line_chart(s, [Series(s, [1, 2, 3], v), Series("b", v, v)], y_label=s, width=w),
     "moved": lambda s, v, w: charts.moved_chart(s, [Moved(s, v[0], v[1]), Moved("b", v[2], v[1], False)], width=w),
+    "overlay": lambda s, v, w: charts.overlay_chart(
+        s, [Region(s, (0, 0, 2, 4), v[0], v[1]), Region("b", (2, 0, 4, 4), v[2])], PICTURE, (4, 4), unit=s, width=w
+    ),
     "reliability": lambda s, v, w: charts.reliability_chart(
         s, [Bin(v[0], v[1], v[0], v[2], 10), Bin(v[1], v[2], v[2], v[2], 3)], x_label=s, width=w
     ),
     "residuals": lambda s, v, w: charts.residual_chart(
         s, [Bin(v[0], v[1], v[0], v[2], 10), Bin(v[1], v[2], v[2], v[2], 3)], unit=s, width=w
+    ),
+    "segments": lambda s, v, w: charts.segment_chart(
+        s, [0, -1, -2], v, [Span(s, -1, 0, v[0], v[1]), Span("b", -2, -2, v[2])], unit=s, width=w
     ),
     "share": lambda s, v, w: charts.share_bar(s, v[0], width=w),
     "shifts": lambda s, v, w: charts.shift_chart(s, [Shift(s, v[0], v[1]), Shift("b", v[2], v[1])], width=w),
@@ -107,8 +116,10 @@ def test_data_are_escaped_and_output_is_the_same_twice(name: str, samples: Modul
     for hostile in (samples.HOSTILE, "a\x1b[31mb\x00\u202ec", "]]>", ""):
         picture = DRAWINGS[name](hostile, [0.1, 0.05, 0.3], 680)
         root = ElementTree.fromstring(picture)
-        assert {e.tag for e in root.iter()} <= {"svg", "title", "desc", "text", "line", "path", "rect"}
-        assert not {key for e in root.iter() for key in e.attrib if key.startswith("on") or key in {"style", "href"}}
+        assert {e.tag for e in root.iter()} <= {"svg", "title", "desc", "text", "line", "path", "rect", "image"}
+        assert not {key for e in root.iter() for key in e.attrib if key.startswith("on") or key == "style"}
+        addresses = [(e.tag, e.attrib["href"]) for e in root.iter() if "href" in e.attrib]
+        assert all(tag == "image" and re.fullmatch(r"data:image/png;base64,[\w+/=]+", a) for tag, a in addresses)
         assert picture == DRAWINGS[name](hostile, [0.1, 0.05, 0.3], 680)
 
 

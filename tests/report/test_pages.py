@@ -18,12 +18,14 @@ from pellucid.report import html
 from pellucid.report.numbers import interval, measured, number, percent, typeset, typeset_sentence, with_error
 from pellucid.report.units import explained_in_units, in_units, what_came
 
+PIXELS = re.compile(r"data:image/png;base64,[\w+/]+=*")  # a picture within the page
 PAGES: dict[str, Callable[[ModuleType], tuple[Callable[[Any], str], Any]]] = {
     "report": lambda s: (html.program_report, s.report()),
     "evidence": lambda s: (html.evidence_page, s.evidence()),
     "diff": lambda s: (html.diff_page, s.diff()),
     "self-diff": lambda s: (html.diff_page, s.self_diff()),
     "explanations": lambda s: (html.explanation_page, s.explanations()),
+    "parts": lambda s: (html.explanation_page, s.parts()),
     "policy": lambda s: (lambda raw: html.policy_page(raw.get("episode"), raw.get("outcome")), s.policy()),
 }
 
@@ -63,11 +65,12 @@ def test_page_is_one_well_formed_file_that_loads_nothing(name: str, samples: Mod
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in outline.attributes
     assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(outline.tags)
     assert not {key for key, _ in outline.attributes if key.startswith("on") or key in {"src", "srcset", "style"}}
-    assert all((value or "").startswith("#") for key, value in outline.attributes if key == "href")
-    assert not re.search(r"https?:|//[a-z]|url\(|@import", page)
+    links = [value or "" for key, value in outline.attributes if key == "href" and not PIXELS.fullmatch(value or "")]
+    assert all(value.startswith("#") for value in links)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", PIXELS.sub("", page))
     ids = [value for key, value in outline.attributes if key == "id"]
     assert len(ids) == len(set(ids))
-    assert {value[1:] for key, value in outline.attributes if key == "href" and value} <= set(ids)
+    assert {value[1:] for value in links} <= set(ids)
     assert root.get("lang") == "en"
 
 
@@ -369,3 +372,15 @@ def test_history_is_short(samples: ModuleType) -> None:
 def test_pages_are_light(name: str, most: int, samples: ModuleType) -> None:
     draw, raw = PAGES[name](samples)
     assert len(draw(raw).encode()) < most
+
+
+def test_parts_are_drawn_where_they_lie(samples: ModuleType) -> None:
+    """Both fields of both rows; a picture that cannot be read leaves the numbers."""
+    raw = samples.parts()
+    page = html.explanation_page(raw)
+    assert page.count("<image ") == 2 * 2 * 2  # plain and coloured, wide and narrow, two rows
+    assert page.count("in 3 segments") == 2
+    raw[0]["laid"][0]["raw"] = ["AAAA", "no picture"]
+    broken = html.explanation_page(raw)
+    assert "<image " not in broken
+    assert broken.count("in 3 segments") == 2

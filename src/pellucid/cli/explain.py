@@ -32,7 +32,8 @@ example:
   pellucid explain stocks@1 --at 2018-02-05 --at 2018-12-26 --html why.html
   pellucid explain cancer@1 --at 17 --method exact --grain field
   pellucid explain cartpole@1 --episode 7 --outcome 50 --html why.html
-  pellucid explain reviews@1 --at 17 --grain word --html words.html"""
+  pellucid explain reviews@1 --at 17 --grain word --html words.html
+  pellucid explain digits@1 --at 17 --grain part --parts 16 --html digit.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
     parser.add_argument(
         "--grain",
-        choices=["field", "group", *WORDS],
-        help="players: whole fields, groups of lags, or pieces of a text",
+        choices=["field", "group", "part", *WORDS],
+        help="players: whole fields, groups of lags, parts of pictures and series, or pieces of a text",
     )
+    parser.add_argument("--parts", type=whole(1), metavar="N", help="with --grain part: patches or segments, about")
     add_words(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
             source=args.data,
             method=args.method,
             grain=args.grain,
+            parts=args.parts,
             evaluations=args.evaluations,
             seconds=args.seconds,
             error=args.error,

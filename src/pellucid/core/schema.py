@@ -1,7 +1,7 @@
 """Schema: the named, typed, unit-bearing inputs and outputs of a program.
 
-The players of an explanation are fields of the schema, or named column groups of a field (the lags of a
-series), never one-hot columns.
+The players of an explanation are fields of the schema, or parts of a field (lags of a series, patches of a picture),
+never one-hot columns.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from pellucid.core.errors import SchemaError, nearest
+from pellucid.core.parts import lags, newest_of, patches, segments
 
+Grain = Literal["field", "group", "part"]
+PARTS = 16  # of a picture or a series, where nothing else is said
 FieldKind = Literal["numeric", "category", "boolean", "series", "image", "text"]
 
 
@@ -19,7 +22,14 @@ class Player(NamedTuple):
 
     name: str
     field: str
-    columns: slice  # slice(None) for the whole field
+    columns: slice | tuple[int, ...]  # slice(None) for the whole field
+    place: tuple[int, ...] = ()  # of a part: the first lag and the one after the last, or the edges of a patch
+
+    def within(self, width: int) -> list[int]:
+        """Its columns of a block of this width."""
+        if isinstance(self.columns, slice):
+            return list(range(*self.columns.indices(width)))
+        return [column for column in self.columns if column < width]
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,21 @@ class Field:
         """The table's columns that it is read from."""
         return self.columns or (self.column or self.name,)
 
-    def players(self, grain: Literal["field", "group"] = "group") -> list[Player]:
-        """This field as one player, or as one player per lag group."""
+    def players(self, grain: Grain = "group", parts: int = PARTS) -> list[Player]:
+        """This field as one player, as one per named lag group, or as one per part.
+
+        Parts are patches of an image and segments of equal length of a series whose groups name lags, `parts` in
+        number; every pixel or lag by itself when there are no more. Other fields are as in groups.
+        """
+        if grain == "part" and self.kind == "image" and self.shape:
+            # A column that says whether the picture is missing goes with the first patch.
+            found = [(patch, patch.columns(self.shape)) for patch in patches(self.shape, parts)]
+            found[0] = (found[0][0], (*found[0][1], self.width))
+            return [Player(f"{self.name}[{patch.label}]", self.name, c, tuple(patch)) for patch, c in found]
+        first = newest_of(self.groups) if grain == "part" and self.kind == "series" else None
+        if first is not None:
+            spans = segments(self.width, parts)
+            return [Player(f"{self.name}[{lags(first, a, b)}]", self.name, slice(a, b), (a, b)) for a, b in spans]
         if grain == "field" or not self.groups:
             return [Player(self.name, self.name, slice(None))]
         return [Player(f"{self.name}[{label}]", self.name, slice(a, b)) for label, a, b in self.groups]
@@ -94,9 +117,9 @@ class Schema:
             mend=nearest(name, self.names) or "use one of the names above",
         )
 
-    def players(self, fields: tuple[str, ...], grain: Literal["field", "group"] = "group") -> list[Player]:
+    def players(self, fields: tuple[str, ...], grain: Grain = "group", parts: int = PARTS) -> list[Player]:
         """The players of an explanation over `fields`, in schema order."""
-        return [player for name in fields for player in self[name].players(grain)]
+        return [player for name in fields for player in self[name].players(grain, parts)]
 
     def to_json(self) -> dict[str, Any]:
         return {

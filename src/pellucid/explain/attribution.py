@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import torch
 from pellucid.core.errors import DataError, nearest
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.schema import Player, Schema
+from pellucid.core.schema import PARTS, Grain, Player, Schema
 from pellucid.explain import budget, doubts
 from pellucid.explain.checks import checked
 from pellucid.explain.estimate import Estimate, Explainer, Progress
@@ -21,6 +21,7 @@ from pellucid.explain.explanation import Explanation
 from pellucid.explain.game import Blocks, Game, ValueFunction, declared_task
 from pellucid.explain.gaussian import gaussian_values
 from pellucid.explain.gradients import expected_values, integrated_values
+from pellucid.explain.laid import laid_out
 from pellucid.explain.owen import owen_values
 from pellucid.explain.permutation import permutation_values
 from pellucid.explain.regression import regression_values
@@ -52,7 +53,8 @@ def attribute(
     *,
     background: Rows | Blocks,
     method: str = "auto",
-    grain: Literal["field", "group"] = "group",
+    grain: Grain = "group",
+    parts: int = PARTS,
     evaluations: int = 2000,
     seconds: float | None = None,
     error: float | None = None,
@@ -74,7 +76,9 @@ def attribute(
             explain how a row's outputs differ from the mean output of these rows. Cost grows with b.
         method: a name in `pellucid.explain.ALL`; `auto` is exact when there are at most 10 players and enumeration
             costs at most four times what sampling would, else permutation (of conditional values: regression).
-        grain: players are whole fields, or the named lag groups of a series.
+        grain: players are whole fields (`field`), the named lag groups of a series (`group`), or parts (`part`):
+            square patches of a picture, segments of equal length of a series.
+        parts: of a picture or a series, about so many; every pixel or lag by itself when there are no more.
         evaluations: model evaluations per row. Permutation needs two passes over the background, so it spends
             at least 4 b (d - 1), whatever is asked for.
         seconds: about how long it may take in all, instead of `evaluations`; the least budget is spent in any case.
@@ -89,7 +93,7 @@ def attribute(
         SchemaError: unknown task or method; fields missing.
         DataError: an empty background; the program returns NaN or another shape, or raises.
     """
-    game, keys = game_of(program, rows, task, background=background, grain=grain, value=value)
+    game, keys = game_of(program, rows, task, background=background, grain=grain, parts=parts, value=value)
     method = chosen(method, game, evaluations)
     budgeted = seconds is not None or error is not None
     if seconds is not None and error is not None:
@@ -134,6 +138,7 @@ def attribute(
         seed=seed,
         value=value,
         warnings=tuple(warnings),
+        laid=laid_out(kept, players, program.schema),
         checks=checked(game.part(slice(0, done)), estimate, seed) if checks and 0 < done == len(keys) else {},
     )
 
@@ -144,12 +149,13 @@ def game_of(
     task: str,
     *,
     background: Rows | Blocks,
-    grain: Literal["field", "group"] = "group",
+    grain: Grain = "group",
+    parts: int = PARTS,
     value: ValueFunction = "interventional",
 ) -> tuple[Game, list[str]]:
     """The game that `attribute` plays, and the rows' keys."""
     declared = declared_task(program, task, where="explain.attribute(...)")
-    players = program.schema.players(declared.inputs, grain)
+    players = program.schema.players(declared.inputs, grain, parts)
     blocks = program.encode(background) if isinstance(background, Rows) else background
     return Game(program, task, program.encode(rows), blocks, players, value), [str(key) for key in rows.keys]
 
@@ -161,11 +167,12 @@ def plan(
     *,
     background: Rows | Blocks,
     method: str = "auto",
-    grain: Literal["field", "group"] = "group",
+    grain: Grain = "group",
+    parts: int = PARTS,
     evaluations: int = 2000,
 ) -> budget.Plan:
     """What `attribute` would cost: evaluations and seconds, from two timed calls. Arguments as there."""
-    game, _ = game_of(program, rows, task, background=background, grain=grain)
+    game, _ = game_of(program, rows, task, background=background, grain=grain, parts=parts)
     return budget.planned(chosen(method, game, evaluations), game, evaluations)
 
 
@@ -224,11 +231,12 @@ def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.
         wide = raw[:, None] if raw.ndim == 1 else raw
         if schema[player.field].kind == "image":
             scale = 255.0 if raw.dtype == np.uint8 else 1.0
-            shown[:, index] = [f"mean pixel {value:.2f}" for value in (wide.mean(1) / scale).tolist()]
+            mean = wide[:, player.within(wide.shape[1])].mean(1) / scale
+            shown[:, index] = [f"mean pixel {value:.2f}" for value in mean.tolist()]
         elif schema[player.field].unit == "one-hot" and wide.shape[1] > 1:
             shown[:, index] = wide.argmax(1).astype(np.float64).tolist()
         elif raw.dtype.kind in "biuf":
-            shown[:, index] = wide[:, player.columns].astype(np.float64).mean(1).tolist()
+            shown[:, index] = wide[:, player.within(wide.shape[1])].astype(np.float64).mean(1).tolist()
         else:
             shown[:, index] = ["" if value is None else str(value) for value in wide[:, 0]]
     return shown

@@ -141,7 +141,7 @@ class Columns:
             if field.kind == "category" or len(columns) == 1:
                 found.append(Unit(field.name, field, columns, "category" if field.kind == "category" else "number"))
             elif field.groups:
-                parts = [(player.name, columns[player.columns]) for player in field.players("group")]
+                parts = [(player.name, columns[player.within(len(columns))]) for player in field.players("group")]
                 found += [Unit(name, field, part, "block" if len(part) > 1 else "number") for name, part in parts]
             elif field.unit == "one-hot":
                 found.append(Unit(field.name, field, columns, "block"))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pellucid.core.errors import DataError, nearest, require
 from pellucid.core.task import output_named
+from pellucid.explain.laid import Laid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,7 @@ class Explanation:
         value: the value function, `interventional` or `conditional`.
         warnings: what may be wrong with it, in sentences.
         checks: what `explain.checks` measured, by name; empty when it was not asked for.
+        laid: fields whose parts are players, as they are drawn.
     """
 
     values: Array
@@ -64,6 +66,7 @@ class Explanation:
     value: str = "interventional"
     warnings: tuple[str, ...] = ()
     checks: dict[str, float] = field(default_factory=dict)
+    laid: tuple[Laid, ...] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -124,6 +127,7 @@ class Explanation:
         later: dict[str, Any] = {} if self.value == "interventional" else {"value": self.value}
         later |= {"warnings": list(self.warnings)} if self.warnings else {}
         later |= {"checks": dict(self.checks)} if self.checks else {}
+        later |= {"laid": [one.to_json() for one in self.laid]} if self.laid else {}
         return {**arrays, **names, "inputs": inputs, **{name: getattr(self, name) for name in _SCALARS}, **later}
 
     @classmethod
@@ -137,7 +141,8 @@ class Explanation:
         for i, row in enumerate(raw["inputs"]):
             inputs[i] = [float("nan") if v is None else v for v in row]
         fields |= {name: raw[name] for name in ("value", "checks") if name in raw}
-        return cls(**fields, inputs=inputs, warnings=tuple(raw.get("warnings", ())))
+        laid = tuple(Laid.from_json(one) for one in raw.get("laid", ()))
+        return cls(**fields, inputs=inputs, warnings=tuple(raw.get("warnings", ())), laid=laid)
 
     def to_shap(self, *, output: str | int = 0) -> Any:
         """A `shap.Explanation` of one output, for shap's plots.
@@ -162,9 +167,9 @@ class Explanation:
 
         Args:
             kind: `bar`, with two standard errors; `waterfall` of one row; `swarm`, every row a mark; `heat`, players
-                by rows.
+                by rows; `parts` of one row where they lie, on the picture or along the series (`grain="part"`).
             k: players that are shown, the largest.
-            row: the row of a waterfall; the first by default.
+            row: of a waterfall or of parts; the first by default.
         Raises:
             MissingExtra: matplotlib is not installed.
             DataError: there is no such kind or row, or there are no rows.

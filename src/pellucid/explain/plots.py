@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.explain.drawn import parts
+
 if TYPE_CHECKING:
     from pellucid.explain.explanation import Explanation
 
@@ -96,7 +98,7 @@ def heat(explanation: Explanation, output: int, k: int, row: int | None) -> Any:
     return figure
 
 
-ALL = {"bar": bars, "waterfall": waterfall, "swarm": swarm, "heat": heat}
+ALL = {"bar": bars, "waterfall": waterfall, "swarm": swarm, "heat": heat, "parts": parts}
 
 
 def _canvas(rows: int) -> tuple[Any, Any]:

@@ -83,6 +83,7 @@ svg.figure .under { stroke: var(--card); stroke-width: 3.4; fill: none; }
 svg.figure .track { fill: var(--tint); }
 svg.figure .sheet { fill: var(--card); stroke: var(--rule); stroke-width: 1; }
 svg.figure .band { fill: var(--soft); fill-opacity: .22; }
+svg.figure .pixels { image-rendering: pixelated; }
 svg.figure .cell { stroke: var(--card); stroke-width: 2; }
 svg.figure .line { fill: none; stroke-width: 1.7; stroke-linejoin: round; stroke-linecap: round; }
 svg.figure .line.first { stroke-width: 2.4; }

@@ -33,6 +33,7 @@ def explain(
     source: Any = None,
     method: str = "auto",
     grain: str | None = None,
+    parts: int | None = None,
     evaluations: int | None = None,
     seconds: float | None = None,
     error: float | None = None,
@@ -51,7 +52,7 @@ def explain(
             environment, the last of the kept states that the policy visits).
         tasks: by default all.
         source: a DataFrame or path that replaces the spec's own.
-        method, grain, evaluations, seconds, error, value, checks, seed: see `explain.attribute`.
+        method, grain, parts, evaluations, seconds, error, value, checks, seed: see `explain.attribute`.
     Raises:
         DataError: no such row, with the nearest one.
     """
@@ -80,6 +81,7 @@ def explain(
             options: dict[str, Any] = {
                 "method": method,
                 "grain": grain or spec.explain.grain,
+                "parts": parts or spec.explain.parts,
                 "evaluations": evaluations or spec.explain.evaluations,
                 "seconds": seconds,
                 "error": error,

@@ -304,9 +304,10 @@ class ExplainSpec(Section):
 
     background: Count = Field(default=128, description="reference rows")
     evaluations: int = Field(default=2000, ge=2, description="coalitions evaluated per explained row")
-    grain: Literal["field", "group"] = Field(
-        default="group", description="players: whole fields, or named groups of lags"
+    grain: Literal["field", "group", "part"] = Field(
+        default="group", description="players: whole fields, named groups of lags, or patches and segments"
     )
+    parts: Count = Field(default=16, description="patches of a picture, segments of a series, about")
 
 
 AnyData = Annotated[PricesData | TableData | SeriesData, Field(discriminator="kind")]

@@ -9,8 +9,10 @@ from pellucid.report.charts.highlight import Piece, highlight_chart
 from pellucid.report.charts.intervals import Estimate, interval_chart
 from pellucid.report.charts.lines import Series, line_chart
 from pellucid.report.charts.moved import Moved, moved_chart
+from pellucid.report.charts.overlay import Region, overlay_chart
 from pellucid.report.charts.reliability import Bin, reliability_chart
 from pellucid.report.charts.residuals import residual_chart
+from pellucid.report.charts.segments import Span, segment_chart
 from pellucid.report.charts.shares import flip_chart, share_bar
 from pellucid.report.charts.shifts import Shift, shift_chart
 from pellucid.report.charts.swarm import swarm_chart
@@ -29,8 +31,10 @@ ALL = {
     "intervals": interval_chart,
     "lines": line_chart,
     "moved": moved_chart,
+    "overlay": overlay_chart,
     "reliability": reliability_chart,
     "residuals": residual_chart,
+    "segments": segment_chart,
     "share": share_bar,
     "shifts": shift_chart,
     "timeline": timeline_chart,
@@ -47,8 +51,10 @@ __all__ = [
     "Estimate",
     "Moved",
     "Piece",
+    "Region",
     "Series",
     "Shift",
+    "Span",
     "Step",
     "Tried",
     "attribution_bars",
@@ -62,8 +68,10 @@ __all__ = [
     "interval_chart",
     "line_chart",
     "moved_chart",
+    "overlay_chart",
     "reliability_chart",
     "residual_chart",
+    "segment_chart",
     "share_bar",
     "shift_chart",
     "swarm_chart",

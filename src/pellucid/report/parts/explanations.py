@@ -10,6 +10,7 @@ from pellucid.report.charts import Column, attribution_bars, heat_map, swarm_cha
 from pellucid.report.explained import at, base_of, main_output, measures, names, output_title, said, shown_of, steps_of
 from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import count, number, typeset, typeset_sentence, with_error
+from pellucid.report.parts.laid import laid_figures
 from pellucid.report.svg import responsive
 from pellucid.report.units import explained_in_units
 from pellucid.report.words import Json, text
@@ -77,6 +78,7 @@ def _row_card(key: str, explanations: Sequence[Json]) -> Markup:
         parts.append(el("h4", None, task))
         told = typeset_sentence(said(one, row))
         parts.append(paragraph(f"{told[:1].upper()}{told[1:]}."))
+        parts += laid_figures(one, row, main, f"{task}, {outputs[main]}, {key}")
         parts.append(_waterfall(one, row, main, key))
         others = [k for k in range(len(outputs)) if k != main]
         if others:
