@@ -11,10 +11,12 @@ import torch
 from pellucid.core.errors import DataError
 from pellucid.core.schema import Field, Player, Schema
 from pellucid.core.task import Task
+from pellucid.explain import attribute
 from pellucid.explain.exact import coalitions, exact_values
 from pellucid.explain.game import Game
-from pellucid.explain.gaussian import Process, gaussian_values
+from pellucid.explain.gaussian import Process, different, gaussian_values
 from pellucid.explain.owen import coins, halves, owen_values
+from pellucid.testing.games import ToyProgram, toy_rows
 
 TREE = [(0, 2, 5), (0, 1, 2), (2, 3, 5), (3, 4, 5)]
 
@@ -147,3 +149,21 @@ def test_too_many_players_for_a_process_are_refused() -> None:
             gaussian_values(game, ["a"])
     finally:
         Table.__call__ = before
+
+
+def test_no_coalition_is_asked_twice_by_a_process() -> None:
+    for d, most in ((6, 40), (6, 500), (30, 200)):
+        masks = different(d, most, 3)
+        assert len(masks) == min(most, 2**d - 2) == len(torch.unique(masks, dim=0))
+
+
+@pytest.mark.parametrize("method", ["gaussian", "owen"])
+def test_both_explain_any_program_against_many_background_rows(method: str) -> None:
+    generator = np.random.default_rng(0)
+    weights = torch.from_numpy(generator.normal(size=(4, 2)))
+    program = ToyProgram(lambda x: x @ weights, 4, 2)
+    x, background = generator.normal(size=(3, 4)), generator.normal(size=(7, 4))
+    found = attribute(program, toy_rows(x), "toy", background=toy_rows(background), method=method, evaluations=400)
+    truth = (x - background.mean(0))[:, :, None] * weights.numpy()
+    assert np.allclose(found.values, truth, atol=1e-6)
+    assert found.method.startswith(method)

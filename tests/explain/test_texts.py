@@ -133,6 +133,19 @@ def test_json_gives_everything_back() -> None:
     assert again.mask == one.mask
 
 
+def test_marks_and_a_picture_for_notebooks() -> None:
+    one, empty = attribute_text(Spoken(bag), said("A very good film,\n not a bad one", ""), "t")
+    shown = one.marked()
+    assert shown.startswith("A very ▲good film,\n not a ▼bad one\n")
+    assert "a word left out was never written" in shown
+    assert "no players" in empty.marked(output="score")
+    figure = one.plot()
+    texts = {text.get_text(): text for text in figure.axes[0].texts}
+    assert {"A", "very", "good", "film,", "not", "a", "bad", "one"} | {"+4", "-6"} == set(texts)
+    assert texts["good"].get_bbox_patch().get_facecolor()[:3] != texts["bad"].get_bbox_patch().get_facecolor()[:3]
+    empty.plot()
+
+
 def test_what_is_wrong_is_named() -> None:
     program = Spoken(bag)
     with pytest.raises(DataError, match="no grain 'wrd'"):

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from pellucid.core.errors import DataError
+from pellucid.core.random import derive
 from pellucid.explain.estimate import Estimate, Progress
 from pellucid.explain.game import Game
 from pellucid.explain.regression import plan
@@ -32,6 +33,7 @@ LINEAR = (0.1, 1.0, 10.0)
 CONSTANT = 10.0  # an unknown level
 JITTER = 1e-8  # of the variance: a float32's rounding
 PAIRS = 1  # drawn at least, a player
+REDRAWN = 8  # times that coalitions which were drawn before are drawn anew
 MOST = 4096  # coalitions: the work grows with their cube
 TRIED = 512  # of them on which t and l are chosen
 
@@ -82,6 +84,19 @@ def likelihood(process: Process, z: Tensor, worth: Tensor) -> Tensor:
     return found
 
 
+def different(d: int, most: int, seed: int) -> Tensor:
+    """About `most` coalitions, none twice: those of `regression.plan`, and draws in place of those drawn again."""
+    first = plan(d, most, seed, PAIRS)
+    found = dict.fromkeys(map(tuple, first.masks.tolist()))
+    wanted = min(len(first.masks), 2**d - 2)
+    for again in range(1, REDRAWN + 1):
+        if len(found) >= wanted:
+            break
+        drawn = plan(d, most, derive(seed, "explain/gaussian", again), PAIRS)
+        found |= dict.fromkeys(map(tuple, drawn.masks[len(drawn.masks) - 2 * drawn.drawn :].tolist()))
+    return torch.tensor(list(found)[:wanted])
+
+
 def gaussian_values(
     game: Game, keys: Sequence[str], *, evaluations: int = 2000, seed: int = 0, progress: Progress | None = None
 ) -> Estimate:
@@ -97,7 +112,7 @@ def gaussian_values(
     if game.d == 1:
         values[:, 0] = prediction - base
         return Estimate(values, error, base, prediction, "one player: no sampling error")
-    masks = plan(game.d, min(MOST, evaluations // game.worth_rows) - 2, seed, PAIRS).masks
+    masks = different(game.d, min(MOST, evaluations // game.worth_rows) - 2, seed)
     if len(masks) > MOST:
         raise DataError(
             f"{game.d} players need {len(masks):,} coalitions; a Gaussian process is fitted to at most {MOST:,}.",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pellucid.core.errors import DataError, SchemaError, nearest
+from pellucid.core.errors import DataError, SchemaError, nearest, require
 from pellucid.core.program import Program, Readable
 from pellucid.core.rows import Rows
 from pellucid.explain import doubts
@@ -51,6 +51,26 @@ class TextExplanation:
     mask: str
     read: int
     values: Explanation
+
+    def marked(self, *, output: str | int = 0, k: int = 8) -> str:
+        """For a terminal: the text with marks, then the k largest values and how they were found."""
+        from pellucid.explain.highlight import marked
+
+        at = self.values.output(output)
+        head = marked(self, at) if self.text.strip() else "(no text)"
+        lines = self.values.text(output=at, k=k) if self.spans else "  no players"
+        return f"{head}\n{lines}\n  {self.mask}"
+
+    def plot(self, *, output: str | int = 0) -> Any:
+        """The text highlighted, as a matplotlib figure.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        from pellucid.explain.highlight import drawn
+
+        require("matplotlib", extra="xai", purpose="TextExplanation.plot()")
+        return drawn(self, self.values.output(output))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `from_json` is its inverse."""

@@ -32,6 +32,12 @@ def in_shown_units(one: Json) -> Json:
     return explained_in_units(values if isinstance(values, dict) else {})
 
 
+def said_of_text(values: Json) -> str:
+    """What the program said, beside what it says of the masked text."""
+    told = said(values, 0)
+    return told.replace("the average row", "the masked text").replace(" on average", " for the masked text")
+
+
 def pieces_of(one: Json, values: Json, output: int) -> list[Piece]:
     """The players in the order of the text, with their shares of one output."""
     whole = str(one.get("text") or "")
@@ -47,7 +53,7 @@ def _card(one: Json) -> Markup:
     values = in_shown_units(one)
     outputs, key = names(values, "outputs"), (names(values, "keys") or [""])[0]
     main = main_output(values)
-    told = typeset_sentence(said(values, 0).replace("the average row", "the masked text"))
+    told = typeset_sentence(said_of_text(values))
     parts: list[object] = [paragraph(f"{text(values, 'task')}: {told[:1]}{told[1:]}.")]
     parts += [paragraph(warning, classes="soft") for warning in names(values, "warnings")]
     parts.append(_picture(one, values, main, key))

@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pellucid.report.charts.highlight import LARGE, MOST, Piece
-from pellucid.report.explained import at, base_of, kind_of, main_output, measures, names, output_title, said
+from pellucid.report.explained import at, base_of, kind_of, main_output, measures, names, output_title
 from pellucid.report.markup import clean
 from pellucid.report.numbers import count, finite, number, with_error
-from pellucid.report.parts.texts import in_shown_units, pieces_of
+from pellucid.report.parts.texts import in_shown_units, pieces_of, said_of_text
 from pellucid.report.terminal.explanation import bar
 from pellucid.report.terminal.kit import sentences, stack, table
 from pellucid.report.words import Json, text
@@ -29,8 +29,7 @@ def _view(one: Json) -> RenderableType:
     output = main_output(values)
     pieces = pieces_of(one, values, output)
     key = (names(values, "keys") or [""])[0]
-    told = said(values, 0).replace("the average row", "the masked text")
-    head = Text.assemble((clean(text(values, "task", "task")), "bold"), clean(f" on {key}: {told}"))
+    head = Text.assemble((clean(text(values, "task", "task")), "bold"), clean(f" on {key}: {said_of_text(values)}"))
     title, unit = output_title(values, output), text(values, "unit")
     shown = f"shares of {title}{f', in {unit}' if unit not in ('', title) else ''}; ▲ raises it, ▼ lowers it"
     how = (
