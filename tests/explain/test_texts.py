@@ -70,8 +70,7 @@ def test_equal_words_are_players_of_their_own_and_share_alike() -> None:
 def test_the_same_words_in_the_same_places_are_asked_once() -> None:
     program = Spoken(bag)
     (one,) = attribute_text(program, said("a b c d e f"), "t", method="permutation", evaluations=5000)
-    assert one.values.evaluations <= 2**6
-    assert len(program.heard) <= 2**6 + 2  # and twice to see whether it repeats itself
+    assert one.values.evaluations == len(program.heard) <= 2**6 + 1  # and once more to see whether it repeats itself
 
 
 def test_empty_texts_and_single_words() -> None:
@@ -100,10 +99,10 @@ def test_long_texts_get_owen_values_when_the_budget_is_small() -> None:
     program = Spoken(tangled, ("one", "two"))
     (one,) = attribute_text(program, said(LONG), "t", evaluations=60)
     assert one.values.method.startswith("owen")
-    assert one.values.evaluations <= 62
+    assert one.values.evaluations <= 63
     (many,) = attribute_text(program, said(LONG), "t", evaluations=600)
     assert many.values.method.startswith("gaussian")
-    assert many.values.evaluations <= 600
+    assert many.values.evaluations <= 601
     assert np.allclose(many.values.residual, 0.0, atol=1e-9)
     (other,) = attribute_text(program, said(LONG), "t", method="regression", evaluations=6000)
     apart = many.values.values - other.values.values

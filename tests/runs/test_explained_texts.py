@@ -158,7 +158,7 @@ def test_minilm_has_a_mask_token_and_is_asked_little_more_than_needed(tmp_path: 
     text = "the plot is unfathomably great"
     one = explained(program, text)
     assert one.mask == "[MASK] stands for a word left out"
-    assert one.values.evaluations == 2**5
+    assert one.values.evaluations == 2**5 + 1
     masked = explained(program, "[MASK] [MASK] [MASK] [MASK] [MASK]", mask="drop").values.prediction
     assert np.allclose(one.values.base, masked, atol=1e-5)
     assert np.allclose(one.values.prediction, explained(program, text, mask="drop").values.prediction)

@@ -22,7 +22,7 @@ from pellucid.explain.checks import checked
 from pellucid.explain.estimate import Progress
 from pellucid.explain.exact import MOST_PLAYERS
 from pellucid.explain.explanation import Explanation
-from pellucid.explain.game import Game, declared_task
+from pellucid.explain.game import declared_task
 from pellucid.explain.gaussian import MOST
 from pellucid.explain.worded import Worded
 from pellucid.explain.words import GRAINS, MASKS, Cut, Grain, Mask, Span, asked_for, pieces_of, tree_of
@@ -200,13 +200,16 @@ class Asked:
             found.append(piece if seen[piece] == 1 else f"{piece} ({seen[piece]})")
         return found
 
-    def noise(self) -> torch.Tensor:
-        """Standard deviation of the program's own randomness, shape (k,), from asking about the text twice."""
-        blocks = self.program.encode(self.row)
-        one, two = (self.program(blocks, self.task).double() for _ in range(2))
-        apart = (one - two).abs()
-        same = bool((apart <= doubts.ROUNDING * one.abs().clamp(min=1e-12)).all())
-        return torch.zeros(one.shape[1], dtype=torch.float64) if same else apart[0] / 2**0.5
+    def noise(self, before: torch.Tensor) -> torch.Tensor:
+        """Standard deviation of the program's own randomness, shape (k,), from asking about the text again.
+
+        Args:
+            before: what it said the first time, shape (k,).
+        """
+        again = self.program(self.program.encode(self.row), self.task)[0].double()
+        apart = (again - before).abs()
+        same = bool((apart <= doubts.ROUNDING * before.abs().clamp(min=1e-12)).all())
+        return torch.zeros_like(before) if same else apart / 2**0.5
 
 
 def chosen(method: str, d: int, evaluations: int) -> str:
@@ -227,8 +230,8 @@ def _explained(asked: Asked, method: str, evaluations: int, checks: bool, seed: 
     method = chosen(method, game.d, evaluations)
     keys = [str(asked.row.keys[0])]
     estimate = METHODS[method](game, keys, evaluations=evaluations, seed=seed)
-    warnings = _warnings(asked, game)
-    own = asked.noise()
+    warnings = _warnings(asked)
+    own = asked.noise(estimate.prediction[0])
     if bool((own > 0).any()):
         estimate = estimate._replace(error=doubts.widened(estimate.error, own, game))
         warnings.append("the program is stochastic: asked twice, it answers differently; errors are widened by that")
@@ -247,7 +250,7 @@ def _explained(asked: Asked, method: str, evaluations: int, checks: bool, seed: 
         unit=declared.unit,
         method=f"{method}: {estimate.note.replace('1 background rows', 'the masked text')}",
         background_n=1,
-        evaluations=asked.worded.asked,
+        evaluations=asked.worded.asked + 1,
         seed=seed,
         warnings=tuple(warnings),
         checks=measured,
@@ -255,7 +258,7 @@ def _explained(asked: Asked, method: str, evaluations: int, checks: bool, seed: 
     return _wrapped(asked, found)
 
 
-def _warnings(asked: Asked, game: Game) -> list[str]:
+def _warnings(asked: Asked) -> list[str]:
     found = []
     if asked.spans[-1].stop < len(asked.text.rstrip()):
         found.append(f"the program reads {asked.read:,} of {len(asked.text):,} characters; the rest has no players")
