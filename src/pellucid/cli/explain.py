@@ -31,6 +31,7 @@ example:
   pellucid explain stocks@1 --task forecast --output q95
   pellucid explain stocks@1 --at 2018-02-05 --at 2018-12-26 --html why.html
   pellucid explain cancer@1 --at 17 --method exact --grain field
+  pellucid explain loans@1 --at 17 --together money=income,debt
   pellucid explain cartpole@1 --episode 7 --outcome 50 --html why.html
   pellucid explain reviews@1 --at 17 --grain word --html words.html
   pellucid explain digits@1 --at 17 --grain part --parts 16 --html digit.html"""
@@ -55,6 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="players: whole fields, groups of lags, parts of pictures and series, or pieces of a text",
     )
     parser.add_argument("--parts", type=whole(1), metavar="N", help="with --grain part: patches or segments, about")
+    parser.add_argument(
+        "--together",
+        action="append",
+        default=[],
+        type=_group,
+        metavar="NAME=FIELD,FIELD",
+        help="fields that are one player (repeatable)",
+    )
     add_words(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--evaluations", type=whole(2), metavar="N", help="model evaluations per row")
@@ -91,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             method=args.method,
             grain=args.grain,
             parts=args.parts,
+            together=dict(args.together),
             evaluations=args.evaluations,
             seconds=args.seconds,
             error=args.error,
@@ -114,6 +124,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"picture: {address}")
     stopped = any(text.startswith("interrupted") for one in found.values() for text in one.warnings)
     return 130 if stopped else 0
+
+
+def _group(text: str) -> tuple[str, list[str]]:
+    """`money=income,debt`."""
+    name, _, fields = text.partition("=")
+    members = [field.strip() for field in fields.split(",") if field.strip()]
+    if not name or not members:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=FIELD,FIELD")
+    return name, members
 
 
 def _known(store: Store, entry: Entry, output: str, tasks: list[str]) -> None:

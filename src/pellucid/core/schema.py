@@ -18,12 +18,13 @@ FieldKind = Literal["numeric", "category", "boolean", "series", "image", "text"]
 
 
 class Player(NamedTuple):
-    """One player of an explanation: some columns of one field's block."""
+    """One player of an explanation: some columns of one field's block, or a group of whole fields."""
 
     name: str
     field: str
     columns: slice | tuple[int, ...]  # slice(None) for the whole field
     place: tuple[int, ...] = ()  # of a part: the first lag and the one after the last, or the edges of a patch
+    others: tuple[Player, ...] = ()  # of a group of fields: the further ones, which move with it
 
     def within(self, width: int) -> list[int]:
         """Its columns of a block of this width."""

@@ -25,6 +25,7 @@ from pellucid.explain.laid import laid_out
 from pellucid.explain.owen import owen_values
 from pellucid.explain.permutation import permutation_values
 from pellucid.explain.regression import regression_values
+from pellucid.explain.together import Together, joined_players
 from pellucid.explain.tree import tree_values
 
 SHAPLEY: dict[str, Explainer] = {  # of any program
@@ -55,6 +56,7 @@ def attribute(
     method: str = "auto",
     grain: Grain = "group",
     parts: int = PARTS,
+    together: Together | None = None,
     evaluations: int = 2000,
     seconds: float | None = None,
     error: float | None = None,
@@ -79,6 +81,7 @@ def attribute(
         grain: players are whole fields (`field`), the named lag groups of a series (`group`), or parts (`part`):
             square patches of a picture, segments of equal length of a series.
         parts: of a picture or a series, about so many; every pixel or lag by itself when there are no more.
+        together: groups of fields that are one player each, by name: {"money": ["income", "debt"]}.
         evaluations: model evaluations per row. Permutation needs two passes over the background, so it spends
             at least 4 b (d - 1), whatever is asked for.
         seconds: about how long it may take in all, instead of `evaluations`; the least budget is spent in any case.
@@ -93,7 +96,9 @@ def attribute(
         SchemaError: unknown task or method; fields missing.
         DataError: an empty background; the program returns NaN or another shape, or raises.
     """
-    game, keys = game_of(program, rows, task, background=background, grain=grain, parts=parts, value=value)
+    game, keys = game_of(
+        program, rows, task, background=background, grain=grain, parts=parts, together=together, value=value
+    )
     method = chosen(method, game, evaluations)
     budgeted = seconds is not None or error is not None
     if seconds is not None and error is not None:
@@ -151,11 +156,12 @@ def game_of(
     background: Rows | Blocks,
     grain: Grain = "group",
     parts: int = PARTS,
+    together: Together | None = None,
     value: ValueFunction = "interventional",
 ) -> tuple[Game, list[str]]:
     """The game that `attribute` plays, and the rows' keys."""
     declared = declared_task(program, task, where="explain.attribute(...)")
-    players = program.schema.players(declared.inputs, grain, parts)
+    players = joined_players(program.schema.players(declared.inputs, grain, parts), together)
     blocks = program.encode(background) if isinstance(background, Rows) else background
     return Game(program, task, program.encode(rows), blocks, players, value), [str(key) for key in rows.keys]
 
@@ -169,10 +175,11 @@ def plan(
     method: str = "auto",
     grain: Grain = "group",
     parts: int = PARTS,
+    together: Together | None = None,
     evaluations: int = 2000,
 ) -> budget.Plan:
     """What `attribute` would cost: evaluations and seconds, from two timed calls. Arguments as there."""
-    game, _ = game_of(program, rows, task, background=background, grain=grain, parts=parts)
+    game, _ = game_of(program, rows, task, background=background, grain=grain, parts=parts, together=together)
     return budget.planned(chosen(method, game, evaluations), game, evaluations)
 
 
@@ -227,6 +234,10 @@ def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.
     """A raw value per row and player: the mean over its lags, the number of a one-hot state, or the category."""
     shown = np.empty((len(rows), len(players)), dtype=object)
     for index, player in enumerate(players):
+        if player.others:
+            each = _shown(rows, [part._replace(others=()) for part in (player, *player.others)], schema)
+            shown[:, index] = [", ".join(map(_short, row)) for row in each]
+            continue
         raw: npt.NDArray[Any] = rows.column(player.field)
         wide = raw[:, None] if raw.ndim == 1 else raw
         if schema[player.field].kind == "image":
@@ -240,3 +251,7 @@ def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.
         else:
             shown[:, index] = ["" if value is None else str(value) for value in wide[:, 0]]
     return shown
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -309,8 +309,9 @@ def _owners(players: list[Player], widths: dict[str, int]) -> Tensor:
     """The player of each column; every column has exactly one."""
     columns: dict[str, list[list[int]]] = {name: [[] for _ in range(width)] for name, width in widths.items()}
     for index, player in enumerate(players):
-        for column in player.within(widths[player.field]):
-            columns[player.field][column].append(index)
+        for part in (player, *player.others):
+            for column in part.within(widths[part.field]):
+                columns[part.field][column].append(index)
     for name, owners in columns.items():
         for column, found in enumerate(owners):
             if len(found) != 1:

@@ -14,6 +14,7 @@ from pellucid.core.errors import DataError, nearest
 from pellucid.core.rows import Rows
 from pellucid.data.tables import rows_from_frame
 from pellucid.explain import Explanation, attribute
+from pellucid.explain.together import Together
 from pellucid.runs.artefact import Learned, load_program, load_rows, load_spec
 from pellucid.runs.explained import kept_or, question
 from pellucid.runs.policies import on_rows, trades, visited
@@ -34,6 +35,7 @@ def explain(
     method: str = "auto",
     grain: str | None = None,
     parts: int | None = None,
+    together: Together | None = None,
     evaluations: int | None = None,
     seconds: float | None = None,
     error: float | None = None,
@@ -52,7 +54,7 @@ def explain(
             environment, the last of the kept states that the policy visits).
         tasks: by default all.
         source: a DataFrame or path that replaces the spec's own.
-        method, grain, parts, evaluations, seconds, error, value, checks, seed: see `explain.attribute`.
+        method, grain, parts, together, evaluations, seconds, error, value, checks, seed: see `explain.attribute`.
     Raises:
         DataError: no such row, with the nearest one.
     """
@@ -82,6 +84,7 @@ def explain(
                 "method": method,
                 "grain": grain or spec.explain.grain,
                 "parts": parts or spec.explain.parts,
+                **({"together": {name: list(fields) for name, fields in together.items()}} if together else {}),
                 "evaluations": evaluations or spec.explain.evaluations,
                 "seconds": seconds,
                 "error": error,
