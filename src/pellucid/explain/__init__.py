@@ -22,6 +22,7 @@ from pellucid.explain.lime import LocalFit, fit_lime
 from pellucid.explain.outcome import Hidden, Outcome
 from pellucid.explain.rules import Rule, find_rules
 from pellucid.explain.space import Limits
+from pellucid.explain.summary import summarise
 from pellucid.explain.surrogate import Surrogate, fit_surrogate
 from pellucid.explain.texts import TextExplanation, attribute_text
 
@@ -63,4 +64,5 @@ __all__ = [
     "permutation_importance",
     "plan",
     "shapley_importance",
+    "summarise",
 ]

@@ -11,7 +11,7 @@ import pandas as pd
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
 from pellucid.core.task import Task
-from pellucid.explain import attribute
+from pellucid.explain import attribute, summarise
 from pellucid.runs.artefact import Learned, save_program, save_rows
 from pellucid.runs.outputs import HELD_OUT
 from pellucid.runs.policies import greedy, on_rows, rollout, trades, visited
@@ -33,8 +33,10 @@ def backgrounds(program: Learned, train: Rows | None, spec: Spec) -> dict[str, R
         else:
             rows = visited(program, task, train) if trades(task) else train
             rows = replace(rows, targets={})
-        chosen = stream(spec.seed, f"background/{name}").permutation(len(rows))[: spec.explain.background]
-        found[name] = rows.take(np.sort(chosen))
+        asked, each = spec.explain.background, spec.explain.summarise
+        chosen = stream(spec.seed, f"background/{name}").permutation(len(rows))[: asked * max(1, each)]
+        some = rows.take(np.sort(chosen))
+        found[name] = summarise(some, program.schema, asked, least=each) if each else some
     return found
 
 

@@ -29,6 +29,7 @@ def cross_problems(raw: Mapping[str, Any]) -> list[Found]:
     found += _asks(data, tasks)
     found += _training(_mapping(raw.get("train")), tasks)
     found += _split(data, _mapping(raw.get("evidence")))
+    found += _summaries(data, _mapping(raw.get("explain")))
     found += _text(_mapping(_mapping(raw.get("network")).get("text")))
     for name, task in tasks.items():
         found += _ppo(str(name), _mapping(task))
@@ -169,6 +170,14 @@ def _text(text: Mapping[str, Any]) -> Iterator[Found]:
 
 
 SPLITS = {"grouped": "group", "column": "split_column", "walk_forward": "time"}
+
+
+def _summaries(data: Mapping[str, Any], explain: Mapping[str, Any]) -> Iterator[Found]:
+    each = explain.get("summarise", 0)
+    if each and data.get("kind") != "table":
+        yield ("explain", "summarise"), str(each), "a table (data.kind: table); other rows have no mean"
+    elif each == 1:
+        yield ("explain", "summarise"), "1", "0 (real rows), or at least 2 rows a mean"
 
 
 def _split(data: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[Found]:

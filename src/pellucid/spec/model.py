@@ -303,6 +303,11 @@ class ExplainSpec(Section):
     """Defaults of explanations."""
 
     background: Count = Field(default=128, description="reference rows")
+    summarise: int = Field(
+        default=0,
+        ge=0,
+        description="of a table: each reference row is the mean of so many training rows, at least 2; 0: real rows",
+    )
     evaluations: int = Field(default=2000, ge=2, description="coalitions evaluated per explained row")
     grain: Literal["field", "group", "part"] = Field(
         default="group", description="players: whole fields, named groups of lags, or patches and segments"
