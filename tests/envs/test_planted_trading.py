@@ -190,3 +190,45 @@ def test_paths_drawn_for_learners_are_those_of_the_market() -> None:
     assert len(np.unique(following)) == following.size  # no path is another's copy
     same = game.draw(stream(0, "a"), 50, 40)[1]
     assert np.array_equal(following, same)
+
+
+def test_decoys_move_like_the_signal_and_tell_nothing() -> None:
+    plain = make(ID, 64, 3, {"kind": "ar1", "phi": 0.8, "sigma": 1.0, "episode_steps": 400})
+    led = make(ID, 64, 3, {"kind": "ar1", "phi": 0.8, "sigma": 1.0, "episode_steps": 400, "decoys": 2})
+    assert [field.name for field in led.fields] == ["x", "decoy_0", "decoy_1", "position"]
+    seen, rewards, others = [], [], []
+    a, b, actions = plain.reset(), led.reset(), np.full(64, 2)
+    for _ in range(400):
+        assert np.array_equal(a["x"], b["x"])  # the paths are those without decoys
+        seen.append(np.stack([b[name][:, 0] for name in ("x", "decoy_0", "decoy_1")]))
+        one, two = plain.step(actions), led.step(actions)
+        others.append(one.reward)
+        rewards.append(two.reward)
+        a, b = one.obs, two.obs
+    assert np.array_equal(rewards, others)
+    x, first, second = np.stack(seen, axis=2)
+    for decoy in (first, second):
+        assert decoy.std() == pytest.approx(1.0, abs=0.06)
+        assert lagged(decoy) == pytest.approx(0.8, abs=0.02)
+        for other in (x, np.stack(rewards, 1)):
+            assert abs(np.corrcoef(decoy.ravel(), other.ravel())[0, 1]) < 0.05
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
+
+
+def test_decoys_are_part_of_the_state() -> None:
+    one, two = (make(ID, 3, seed, {"decoys": 2, "episode_steps": 9}) for seed in (1, 2))
+    one.reset()
+    two.reset()
+    for _ in range(4):
+        one.step(np.array([0, 1, 2]))
+    two.set_state(one.get_state())
+    for _ in range(12):
+        a, b = one.step(np.array([2, 1, 0])).obs, two.step(np.array([2, 1, 0])).obs
+        assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert check_env(gymnasium.make(ID, decoys=3)) == []
+    fields, _ = PlantedTradingVectorEnv(2, decoys=2).game.draw(np.random.default_rng(0), 5, 7)
+    assert {name: values.shape for name, values in fields.items()} == dict.fromkeys(
+        ("x", "decoy_0", "decoy_1"), (5, 7, 1)
+    )
+    with pytest.raises(SpecError, match="-1 decoys"):
+        PlantedTradingEnv(decoys=-1)

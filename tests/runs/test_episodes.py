@@ -17,7 +17,17 @@ from pellucid.core.errors import DataError, SchemaError, SpecError
 from pellucid.envs.making import using
 from pellucid.nn.program import NetworkProgram
 from pellucid.runs.artefact import load_program
-from pellucid.runs.episodes import Actor, World, actor_of, explain_episode, own_states, policy_of, world_of
+from pellucid.runs.episodes import (
+    Actor,
+    World,
+    actor_of,
+    explain_episode,
+    own_states,
+    play,
+    policy_of,
+    reported,
+    world_of,
+)
 from pellucid.runs.outputs import HELD_OUT, outputs_table
 from pellucid.runs.policies import replay_policy, visited
 from pellucid.spec.presets import env_spec
@@ -88,7 +98,6 @@ def test_the_episode_is_the_one_that_the_evidence_counts(env: str) -> None:
 
 
 def _states(one: Actor, found: Any) -> Any:
-    from pellucid.runs.episodes import play
 
     return play(one.program, one.task, one.world, found.seed, 2000).states
 
@@ -100,7 +109,6 @@ def test_the_background_is_what_the_policy_itself_visits() -> None:
     seeds = {int(re.search(r"seed=(\d+)", key)[1]) for key in reference.keys.tolist()}  # type: ignore[index]
     assert seeds <= set(range(HELD_OUT - 1000 + 64, HELD_OUT - 1000 + 128))  # not the explained one
     assert f"seeds {HELD_OUT - 936} to" in told
-    from pellucid.runs.episodes import play
 
     for key, angle in zip(reference.keys.tolist(), reference.fields["pole_angle"][:, 0].tolist(), strict=True):
         seed, step = map(int, re.findall(r"=(\d+)", key))
@@ -263,3 +271,18 @@ def test_a_policy_of_stable_baselines_is_explained_alike(tmp_path: Any) -> None:
     box = sb3.SAC("MlpPolicy", "Pendulum-v1", seed=0, device="cpu", buffer_size=100)
     if hasattr(box.policy, "get_distribution"):
         assert pellucid.wrap(box, inputs=["c", "s", "w"]).explain_episode(0, env="Pendulum-v1").margins == ()
+
+
+def test_the_report_says_why_there_is_none(tmp_path: Any) -> None:
+    """An environment that was given as an object is not kept; the same object serves again."""
+    quick = ("train.updates=2", *SMALL, "evidence.episodes=2", "explain.background=4", "explain.evaluations=8")
+    program = pellucid.fit(env=lambda: gymnasium.make("CartPole-v1", max_episode_steps=20), store=tmp_path,
+                           overrides=quick)  # fmt: skip
+    (found,) = reported(program.store, program.ref, program.program)
+    assert found["task"] == "policy"
+    assert "given as an object" in found["note"]
+    with pytest.raises(SpecError, match="given as an object"):
+        program.explain_episode()
+    again = program.explain_episode(env=lambda: gymnasium.make("CartPole-v1", max_episode_steps=20))
+    assert len(again) <= 20
+    assert program.explain_outcome(env=lambda: gymnasium.make("CartPole-v1", max_episode_steps=20), episodes=3).n == 3

@@ -20,6 +20,8 @@ def test_a_first_version(market):
         assert name in page
     assert not re.search(r'(src|href)="https?://', page)
     assert "Traceback" not in page
+    assert "An episode explained" in page
+    assert "StockTrading-v0, seed 1000003: a return of" in page
     assert market.store.looks("market") == 0
 
 
@@ -32,6 +34,7 @@ def test_a_correction_shows_its_diff_and_its_reason(bank):
     assert "<afterwards>" not in page
     assert "effect of do(leak)" in page
     assert "Ada" in page
+    assert "An episode explained" not in page  # of a table
     assert store.resolve(done.ref).diff is None  # a report is no review ...
     assert store.looks("bank") == 1  # ... but it is a look
 

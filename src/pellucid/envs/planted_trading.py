@@ -13,6 +13,8 @@ costs it holds inside a band (`rl.planted_optimum` computes it exactly). Nothing
     momentum      the last return                      phi x + s sqrt(1-phi^2) eta: an AR(1) of its own
     random_walk   as ar1, but a decoy                  sqrt(s^2 + sigma^2) eps: nothing to be found
     future_leak   the same decoy, and `leak` = r'      the same: who sees the leak is clairvoyant
+
+With `decoys`, further fields move like the signal, each by itself, and tell nothing: explanations must not name them.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ GARCH = (0.1, 0.85)  # of the last squared shock, of the last variance; the cons
 JUMP_RATE, JUMP_SIZE = 0.01, 5.0  # per step; standard deviation in units of the market's scale
 UNDISCOUNTED: dict[str, Any] = {**METADATA, "discount": 1.0}
 BATCH_UNDISCOUNTED: dict[str, Any] = {**BATCH_METADATA, "discount": 1.0}
+MOST_DECOYS = 1000
 FAR = np.float32(1e6)  # bound of observed values: beyond anything that is drawn
 
 
@@ -47,12 +50,14 @@ class Market(NamedTuple):
         kind: see the module.
         phi, s: autocorrelation and standard deviation of the signal.
         sigma: standard deviation of the noise of returns.
+        decoys: how many.
     """
 
     kind: Kind = "ar1"
     phi: float = 0.95
     s: float = 1.0
     sigma: float = 0.0
+    decoys: int = 0
 
 
 class Path(NamedTuple):
@@ -75,7 +80,7 @@ def simulate(market: Market, rngs: list[np.random.Generator], steps: int) -> Pat
         rngs: n generators, each moved on.
         steps: returns on each path.
     """
-    kind, phi, s, sigma = market
+    kind, phi, s, sigma, _ = market
     noise = np.stack([rng.standard_normal((2, steps + 1)) for rng in rngs])
     eta, eps = noise[:, 0], noise[:, 1, 1:]
     if kind == "regimes":
@@ -98,6 +103,12 @@ def simulate(market: Market, rngs: list[np.random.Generator], steps: int) -> Pat
         jump = np.stack([(rng.random(steps) < JUMP_RATE) * rng.standard_normal(steps) for rng in rngs])
         shock = shock + JUMP_SIZE * np.hypot(s, sigma) * jump
     return Path(signal, signal + shock, signal)
+
+
+def simulate_decoys(market: Market, rngs: list[np.random.Generator], steps: int) -> Floats:
+    """What moves like the signal and is unrelated to everything, shape (n, decoys, steps); drawn after the path."""
+    noise = np.stack([rng.standard_normal((market.decoys, steps)) for rng in rngs])
+    return market.s * _ar1(noise.reshape(-1, steps), market.phi).reshape(noise.shape)
 
 
 def _ar1(noise: Floats, phi: float) -> Floats:
@@ -134,11 +145,14 @@ class _Ahead:
         self.market, self.steps, self._rows = market, steps, np.arange(n)
         self.day: Ints = np.zeros(n, dtype=np.int64)
         self.path = Path(*(np.zeros((n, steps + 1)) for _ in Path._fields))
+        self.decoys: Floats = np.zeros((n, market.decoys, steps + 1))
 
     def begin(self, which: Ints, rngs: list[np.random.Generator]) -> None:
-        drawn = simulate(self.market, [rngs[i] for i in which.tolist()], self.steps + 1)
-        for mine, new in zip(self.path, drawn, strict=True):
-            mine[which] = new
+        mine = [rngs[i] for i in which.tolist()]
+        for values, new in zip(self.path, simulate(self.market, mine, self.steps + 1), strict=True):
+            values[which] = new
+        if self.market.decoys:
+            self.decoys[which] = simulate_decoys(self.market, mine, self.steps + 1)
         self.day[which] = 0
 
     def advance(self) -> npt.NDArray[np.bool_]:
@@ -150,12 +164,20 @@ class _Ahead:
         """The current column, (n,) each."""
         return Path(*(values[self._rows, self.day] for values in self.path))
 
+    def distraction(self) -> Floats:
+        """The current decoys, (n, decoys)."""
+        now: Floats = self.decoys[self._rows, :, self.day]
+        return now
+
     def get_state(self) -> State:
-        return {"day": self.day.copy(), **{name: getattr(self.path, name).copy() for name in Path._fields}}
+        state = {"day": self.day.copy(), **{name: getattr(self.path, name).copy() for name in Path._fields}}
+        return {**state, "decoys": self.decoys.copy()} if self.market.decoys else state
 
     def set_state(self, state: State) -> None:
         self.day = np.array(state["day"], dtype=np.int64)
         self.path = Path(*(np.array(state[name], dtype=np.float64) for name in Path._fields))
+        if self.market.decoys:
+            self.decoys = np.array(state["decoys"], dtype=np.float64)
 
 
 class _Planted:
@@ -166,8 +188,10 @@ class _Planted:
         self.leaks = walk.market.kind == "future_leak"
         leak = (Field("leak", "numeric", 1, "return", "the next return"),) if self.leaks else ()
         signal = Field("x", "numeric", 1, "return", "the signal")
+        named = [f"decoy_{i}" for i in range(walk.market.decoys)]
+        decoys = tuple(Field(name, "numeric", 1, "return", "a decoy: it tells nothing") for name in named)
         held = Field("position", "numeric", 1, "notional", "held, before the decision")
-        self.fields: tuple[Field, ...] = (signal, *leak, held)
+        self.fields: tuple[Field, ...] = (signal, *leak, *decoys, held)
         box = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.action_space: spaces.Space[Any] = spaces.Discrete(len(POSITIONS)) if self.discrete else box
         wide = spaces.Box(-FAR, FAR, (1,), np.float32)
@@ -180,8 +204,14 @@ class _Planted:
 
     def look(self) -> Obs:
         now = self.walk.now()
-        seen = {"x": now.signal} | ({"leak": now.following} if self.leaks else {}) | {"position": self.position}
+        seen = {"x": now.signal} | ({"leak": now.following} if self.leaks else {})
+        if self.walk.market.decoys:
+            seen |= self._named(np.moveaxis(self.walk.distraction(), 1, 0))
+        seen |= {"position": self.position}
         return {name: values.astype(np.float32)[:, None] for name, values in seen.items()}
+
+    def _named(self, decoys: Floats) -> dict[str, Floats]:
+        return {f"decoy_{i}": values for i, values in enumerate(decoys)}
 
     def play(self, actions: npt.NDArray[Any]) -> Floats:
         target = self._target(actions)
@@ -219,6 +249,8 @@ class _Planted:
         """Observed fields but for the position (n, steps, 1), and the return that each step's position earns."""
         path = simulate(self.walk.market, [rng] * n, steps)  # one after the other from the same generator
         seen = {"x": path.signal} | ({"leak": path.following} if self.leaks else {})
+        if self.walk.market.decoys:
+            seen |= self._named(np.moveaxis(simulate_decoys(self.walk.market, [rng] * n, steps), 1, 0))
         fields = {name: values.astype(np.float32)[:, :, None] for name, values in seen.items()}
         return fields, path.following if self.earns == "return" else path.expected
 
@@ -241,6 +273,7 @@ def _game(
     episode_steps: int,
     actions: Actions,
     earns: Earns,
+    decoys: int,
 ) -> _Planted:
     for name, got, known in (
         ("kind", kind, get_args(Kind)),
@@ -259,7 +292,9 @@ def _game(
             where="PlantedTrading",
             mend="0 <= phi < 1, 0 < s, 0 <= sigma, 0 <= cost (all below 1e4), episode_steps >= 1",
         )
-    return _Planted(_Ahead(n, Market(kind, phi, s, sigma), episode_steps), cost, actions, earns)
+    if not 0 <= decoys <= MOST_DECOYS:
+        raise SpecError(f"{decoys} decoys.", where="PlantedTrading", mend=f"give 0 to {MOST_DECOYS}")
+    return _Planted(_Ahead(n, Market(kind, phi, s, sigma, decoys), episode_steps), cost, actions, earns)
 
 
 class PlantedTradingEnv(MarketEnv):
@@ -273,6 +308,7 @@ class PlantedTradingEnv(MarketEnv):
         episode_steps: steps of an episode; every episode is a new path.
         actions: "discrete": short, out, long; "box": any position in [-1, 1].
         earns: "return": a position earns the next return; "signal": its expectation, which has the same optimum.
+        decoys: fields `decoy_0`, ... that move like the signal and tell nothing.
         render_mode: only None.
     """
 
@@ -288,9 +324,10 @@ class PlantedTradingEnv(MarketEnv):
         episode_steps: int = 1000,
         actions: Actions = "discrete",
         earns: Earns = "return",
+        decoys: int = 0,
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(_game(1, kind, phi, s, sigma, cost, episode_steps, actions, earns), render_mode)
+        super().__init__(_game(1, kind, phi, s, sigma, cost, episode_steps, actions, earns, decoys), render_mode)
 
 
 class PlantedTradingVectorEnv(MarketVectorEnv):
@@ -309,7 +346,8 @@ class PlantedTradingVectorEnv(MarketVectorEnv):
         episode_steps: int = 1000,
         actions: Actions = "discrete",
         earns: Earns = "return",
+        decoys: int = 0,
         render_mode: str | None = None,
     ) -> None:
-        game = _game(num_envs, kind, phi, s, sigma, cost, episode_steps, actions, earns)
+        game = _game(num_envs, kind, phi, s, sigma, cost, episode_steps, actions, earns, decoys)
         super().__init__(game, num_envs, render_mode)

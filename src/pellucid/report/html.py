@@ -136,7 +136,7 @@ def policy_page(episode: Json | None, outcome: Json | None, *, program: str = "p
     """
     parts: list[Part] = []
     if episode is not None:
-        parts.append(("episode", "An episode explained", episode_section(episode)))
+        parts.append(("episode", "An episode explained", episode_section([episode])))
     if outcome is not None:
         parts.append(("outcome", "What the return rests on", outcome_section(outcome)))
     return page(f"{program}: a policy explained", masthead("A policy explained", program, [], []), parts)
@@ -170,6 +170,7 @@ def program_report(sections: Mapping[str, Any]) -> str:
             wealth: [{title, unit, start, log, x, series: [{name, y, x}]}], x days or numbers
                 (default: the evidence's own).
             films: [{task, env, seed, steps, return, whole, gif, still}], pictures in base64, or {task, note}.
+            episodes: JSON of `explain.EpisodeExplanation`, one per policy, or {task, note}.
             inspections: list of JSON of other answers of `explain`, each with its `kind`.
             explanations: list of Explanation JSON. inputs: {field: what it is}.
             corrections: [{kind, target, scope, who, when, reason}].
@@ -191,6 +192,9 @@ def program_report(sections: Mapping[str, Any]) -> str:
     films = items(sections, "films")
     if films:
         parts.append(("film", "An episode", film_section(films)))
+    episodes = items(sections, "episodes")
+    if episodes:
+        parts.append(("episode", "An episode explained", episode_section(episodes, whole=False)))
     for anchor, title, draw, found in (
         (
             "explanations",

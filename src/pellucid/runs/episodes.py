@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pellucid.core.errors import SpecError
+from pellucid.core.errors import PellucidError, SpecError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
@@ -23,7 +23,7 @@ from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.spec.model import ControlTask
 from pellucid.store.store import Store
 
-BACKGROUND = 64  # states of a background: a trading policy's 250 days are explained within two seconds
+BACKGROUND = 50  # states of a background: 250 days of a trading policy are explained in less than two seconds
 STEPS = 2_000  # after which an episode without an end is cut
 OWN_SEEDS = HELD_OUT - 1000  # of the episodes that backgrounds are drawn from
 FEW, MANY = 8, 64  # so many episodes at a time, and at most, where these are short
@@ -234,3 +234,16 @@ def _pool(program: Program, task: Task, world: World, count: int, played: int | 
     fields = {name: np.concatenate([rows.fields[name] for rows in found]) for name in found[0].fields}
     pool = Rows(np.concatenate([rows.keys for rows in found]), named(fields))
     return pool, f"of the states of its own greedy episodes in {world.env}, seeds {first} to {seeds.stop - 1}"
+
+
+def reported(store: Store, ref: str, program: Program, source: Any = None) -> list[dict[str, Any]]:
+    """Of each policy the first episode that the evidence counts, explained, as JSON; {"task", "note"} without one."""
+    found: list[dict[str, Any]] = []
+    for task in program.tasks.values():
+        if task.kind != "control":
+            continue
+        try:
+            found.append(explain_episode(actor_of(store, ref, task.name, source), seed=HELD_OUT).to_json())
+        except PellucidError as error:
+            found.append({"task": task.name, "note": error.what})
+    return found

@@ -12,6 +12,7 @@ from pellucid.report.html import program_report
 from pellucid.runs.artefact import load_program, load_spec
 from pellucid.runs.diffing import diff_versions
 from pellucid.runs.dividing import way
+from pellucid.runs.episodes import reported
 from pellucid.runs.explaining import explain
 from pellucid.runs.film import film
 from pellucid.runs.history import history
@@ -44,7 +45,7 @@ def report(
     source: Any = None,
     reporter: Reporter | None = None,
 ) -> str:
-    """One self-contained page: evidence, learning curves, a filmed episode, explanations, correction, diff, history."""
+    """One page: evidence, curves, an episode filmed and explained, explanations, correction, diff, history."""
     entry = store.resolve(ref)
     evidence = store.blobs.get_json(entry.manifest["blobs"]["evidence"])
     evidence |= {"trials": store.trials(entry.name), "looks": store.looks(entry.name)}
@@ -53,6 +54,7 @@ def report(
         store.resolve(against)  # before anything is computed
     explained = explain(store, ref, at=at, source=source, reporter=reporter)
     program = load_program(store, entry)
+    episodes = reported(store, ref, program, source)
     films = [film(program, task) for task in program.tasks.values()]
     provenance = entry.manifest["provenance"]
     used = set(entry.manifest.get("feedback", []))
@@ -68,6 +70,7 @@ def report(
             "evidence": evidence,
             "wealth": evidence["wealth"],
             "films": [found for found in films if found is not None],
+            "episodes": episodes,
             "explanations": [found.to_json() for found in explained.values()],
             "inputs": described_inputs(store, entry),
             "corrections": [

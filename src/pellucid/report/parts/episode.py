@@ -18,34 +18,41 @@ _LANES = 16  # features drawn
 ENDS = {"terminated": "it ended by itself", "truncated": "it was cut off by the environment", "cut": "it went on"}
 
 
-def episode_section(episode: Json) -> Markup:
-    """One episode: the margin first, then the other outputs.
+def episode_section(episodes: Sequence[Json], *, whole: bool = True) -> Markup:
+    """A card per policy: the margin first, then the other outputs; a line where there is no episode.
 
     Args:
-        episode: JSON of `explain.EpisodeExplanation`; `main` may name the output to show first.
+        episodes: JSON of `explain.EpisodeExplanation`, in which `main` may name the output to show first; or
+            {"task", "note"}.
+        whole: draw all outputs, not the first alone.
     """
-    own = episode["outputs"]
-    outputs, margins = names(own, "outputs"), names(episode, "margins")
-    every = [*margins, *outputs]
-    main = text(episode, "main") or every[0]
     intro = (
         "What the policy's outputs rest on at every step: a prediction, not what it earns. The margin is the score of "
         "the action taken less that of the best other one. Blue, above the line, raises the output; orange, below it, "
         "lowers it; the average of the background is the point from which is counted."
     )
+    return section("episode", "An episode explained", intro, *(_card(one, whole) for one in episodes))
+
+
+def _card(episode: Json, whole: bool) -> Markup:
+    if "outputs" not in episode:
+        return paragraph(f"{text(episode, 'task', 'policy')}: none. {text(episode, 'note')}", classes="soft")
+    own = episode["outputs"]
+    every = [*names(episode, "margins"), *names(own, "outputs")]
+    main = text(episode, "main") or every[0]
     rewards = episode.get("rewards") or []
     told = (
         f"{text(episode, 'env')}, seed {text(episode, 'seed')}: a return of {typeset(number(sum(rewards)))} in "
         f"{count(len(rewards), 'step')}; {ENDS.get(text(episode, 'end'), '')}."
     )
-    rest = [name for name in every if name != main]
+    rest = [name for name in every if name != main and whole]
     body = [
         paragraph(told),
         _timeline(episode, main),
         *(details(f"The same of {name}", _timeline(episode, name)) for name in rest),
         _numbers(episode, every),
     ]
-    return section("episode", "An episode explained", intro, card(text(own, "task", "policy"), (), *body))
+    return card(text(own, "task", "policy"), (), *body)
 
 
 def values_of(episode: Json, output: str) -> list[list[Any]]:
