@@ -25,10 +25,6 @@ def explain_policy(args: argparse.Namespace) -> int:
             where=asked,
             mend="checks are of rows: leave --episode out; of one policy and one first day: give --task and --at once",
         )
-    if args.grain not in (None, "field", "group"):
-        raise SpecError(
-            f"an observation has no players of grain '{args.grain}'.", where="--grain", mend="give field or group"
-        )
     actor = actor_of(store, args.version, next(iter(args.task), None), args.data)
     task = actor.task
     if args.output:  # refused before anything is computed
