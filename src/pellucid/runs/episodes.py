@@ -109,8 +109,9 @@ def actor_of(store: Store, ref: str, task: str | None, source: Any = None) -> Ac
     if trades(declared):
         options["cost_bps"] = declared.options["cost_bps"]
     reviewed = set(store.review_keys(entry.name) or ())
-    known = np.asarray([str(key) not in reviewed for key in days.keys])
-    return Actor(program, declared, replace(world, options=options, days=days, known=days.take(known)), spec.seed)
+    first = next((i for i, key in enumerate(days.keys) if str(key) in reviewed), len(days))
+    known = days.take(slice(0, first))
+    return Actor(program, declared, replace(world, options=options, days=days, known=known), spec.seed)
 
 
 def explain_episode(
@@ -210,11 +211,12 @@ def own_states(
         played: a seed that is left out.
     """
     if world.days is not None:
-        known = world.known if world.known is not None else world.days
+        known = world.known if world.known is not None and len(world.known) else world.days
         walked = visited(program, task, known) if trades(task) else known
         rest = walked.take(np.asarray([str(key) not in avoid for key in walked.keys]))
         pool = replace(rest if len(rest) else walked, targets={}, times=None, extra={})
-        told = f"of the {len(pool):,} days before the review rows on which it was walked greedily"
+        before = "before the review rows " if len(known) < len(world.days) else ""
+        told = f"of the {len(pool):,} days {before}on which it was walked greedily"
         told += ", the explained ones left out" if len(rest) < len(walked) else ""
     else:
         pool, told = _pool(program, task, world, count, played)

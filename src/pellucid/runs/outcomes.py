@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any, Literal
 
@@ -58,9 +59,11 @@ def explain_outcome(
             seen, hidden, cut = _by_seed(program, task, world, players, donors, episodes, seed, reporter)
             block, pairs, unit = 1, f"episodes on seeds {HELD_OUT} to {HELD_OUT + episodes - 1}", "return of an episode"
         else:
-            (seen, hidden), cut = _by_day(program, task, world, players, donors, seed), 0
+            days = _reviewed(world)
+            (seen, hidden), cut = _by_day(program, task, replace(world, days=days), players, donors, seed), 0
             block, unit = BLOCK, "return of a day" if trades(task) else "reward of a day"
-            pairs = f"days, the review rows, walked {DRAWS} times"
+            which = "the review rows" if len(days) < len(world.days) else "all of them, training rows among them"
+            pairs = f"days, {which}, walked {DRAWS} times"
     whole = mean_interval(seen, block=block, seed=seed, name="outcome/seen")
     entries = [_entry(p.name, seen, other, block, seed) for p, other in zip(players, hidden, strict=True)]
     warnings = (f"{cut} episodes with a hidden feature had no end and were cut",) if cut else ()
@@ -118,7 +121,8 @@ def _by_day(
     program: Program, task: Task, world: World, players: list[Player], donors: Rows, seed: int
 ) -> tuple[Floats, list[Floats]]:
     """Rewards of the same days, walked once with everything seen and `DRAWS` times with each player hidden."""
-    days, choose, named = _reviewed(world), greedy(program, task), read_as(program, task)
+    days, choose, named = world.days, greedy(program, task), read_as(program, task)
+    assert days is not None
     options = {name: value for name, value in world.options.items() if name != "episode_days"}
     n = 1 + DRAWS * len(players)
     env = make_env(world.env, n, 0, {**options, "random_start": False, "rows": days}, own_seeds=True)
