@@ -15,6 +15,7 @@ from pellucid.core.task import Task
 from pellucid.explain import Course, EpisodeExplanation, Outcome, attribute, explain_course
 from pellucid.explain.margins import Paired, decided
 from pellucid.explain.outcome import Hidden, hide
+from pellucid.explain.together import joined_players
 
 NAMES = ("x", "v", "noise")
 WEIGHTS = torch.tensor([[1.0, -2.0, 0.0], [0.5, 1.0, 0.0], [-1.5, 0.25, 0.0], [3.0, 1.0, 0.0]])  # three actions, value
@@ -261,6 +262,20 @@ def test_hiding_replaces_one_field_by_values_of_other_states_row_by_row():
     assert (seen["lags"] == 0).all()
     assert np.array_equal(found["lags"], hide(seen, group, donors, 0, 3)["lags"])
     assert not np.array_equal(found["lags"], hide(seen, group, donors, 0, 4)["lags"])
+
+
+def test_a_group_is_hidden_by_one_other_state():
+    g = np.random.default_rng(0)
+    fields = {name: g.normal(size=(50, 1)) for name in ("x", "v", "noise")}
+    (group,) = joined_players(Linear().schema.players(("x", "v")), {"both": ["x", "v"]})
+    seen = {name: np.zeros((200, 1), np.float32) for name in fields}
+    found = hide(seen, group, Rows(np.array([str(i) for i in range(50)]), fields), 0, 3)
+    x, v = (fields[name].astype(np.float32)[:, 0].tolist() for name in ("x", "v"))
+    assert set(zip(found["x"][:, 0].tolist(), found["v"][:, 0].tolist(), strict=True)) <= set(zip(x, v, strict=True))
+    assert (found["noise"] == 0).all()
+    values = explained(Linear(bend=True), together={"both": ["x", "v"]})
+    assert values.players == ("both", "noise")
+    assert np.allclose(values.margin_base[:, 0] + values.margin_values[:, :, 0].sum(1), values.margin[:, 0])
 
 
 def test_an_outcome_is_no_attribution_and_is_read_as_it_was_written(tmp_path):

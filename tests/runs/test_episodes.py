@@ -220,6 +220,9 @@ def test_the_outcome_says_what_is_needed_and_what_is_not() -> None:
     assert clue.high < -8.0
     assert (decoy.change, decoy.low, decoy.high) == (0.0, 0.0, 0.0)
     assert "drawn anew" in found.hiding
+    (both,) = guesser().explain_outcome(env=Guess, episodes=40, together={"all": ["clue", "decoy"]}).hidden
+    assert both.feature == "all"
+    assert both.low < -10.0 < both.high
     assert found.n == 40
 
 

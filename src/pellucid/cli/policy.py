@@ -30,23 +30,27 @@ def explain_policy(args: argparse.Namespace) -> int:
     if args.output:  # refused before anything is computed
         output_named(args.output, (*task.outputs, *margin_names(task)), task.name, where="--output")
     draws = actor.seed if args.seed is None else args.seed
+    together = dict(args.together)
     episode: Any = None
     outcome: Any = None
     with reporting(args.quiet) as reporter:
         if args.episode is not None:
             options = {name: getattr(args, name) for name in ("method", "value", "seconds", "error")}
-            options |= {name: getattr(args, name) for name in ("grain", "evaluations") if getattr(args, name)}
+            more = ("grain", "parts", "evaluations")
+            options |= {name: getattr(args, name) for name in more if getattr(args, name)}
             episode = explain_episode(
                 actor,
                 seed=args.episode,
                 at=next(iter(args.at), None),
                 draws=draws,
+                together=together,
                 reporter=reporter,
                 **options,
             )
         if args.outcome is not None:
+            grain: Any = args.grain or "field"
             outcome = explain_outcome(
-                actor, episodes=args.outcome, grain=args.grain or "field", seed=draws, reporter=reporter
+                actor, episodes=args.outcome, grain=grain, together=together, seed=draws, reporter=reporter
             )
     found = {name: one.to_json() for name, one in (("episode", episode), ("outcome", outcome)) if one is not None}
     if args.json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from pellucid.core.program import Program
 from pellucid.core.rows import Rows
 from pellucid.core.task import output_named
 from pellucid.explain.attribution import attribute
-from pellucid.explain.estimate import Progress
 from pellucid.explain.explanation import Array, Explanation
 from pellucid.explain.game import declared_task
 from pellucid.explain.margins import Paired, components, decided, margin_names
@@ -250,20 +249,14 @@ def explain_course(
     *,
     background: Rows,
     told: str,
-    method: str = "auto",
-    grain: Literal["field", "group"] = "group",
-    evaluations: int = 2000,
-    seconds: float | None = None,
-    error: float | None = None,
-    value: Literal["interventional", "conditional"] = "interventional",
-    seed: int = 0,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> EpisodeExplanation:
-    """Every step of an episode explained; the options are those of `attribute`.
+    """Every step of an episode explained.
 
     Args:
         background: states that the policy itself visits.
         told: what these are, in a sentence.
+        options: of `attribute`.
     Raises:
         SchemaError: no such task, or it takes no actions.
     """
@@ -277,14 +270,7 @@ def explain_course(
         course.states,
         task,
         background=background,
-        method=method,
-        grain=grain,
-        evaluations=evaluations,
-        seconds=seconds,
-        error=error,
-        value=value,
-        seed=seed,
-        progress=progress,
+        **options,
     )
     n = len(found)  # fewer than there were steps after Ctrl-C
     at = k + which.reshape(len(own), -1)[:n]  # the output that is a step's margin, (n, margins)

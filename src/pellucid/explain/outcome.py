@@ -146,10 +146,12 @@ def hide(seen: Columns, player: Player, donors: Rows, seed: int, step: int) -> C
         seen: field -> (n, width).
         step: with the seed and the player, keys the draw.
     """
-    now = np.asarray(seen[player.field])
-    n = len(now)
+    n, mixed = len(seen[player.field]), dict(seen)
     which = stream(seed, f"explain/hidden/{player.name}", step).integers(len(donors), size=n)
-    other = np.asarray(donors.column(player.field))[which].reshape(n, -1)
-    mixed = now.reshape(n, -1).copy()
-    mixed[:, player.columns] = other[:, player.columns]
-    return {**seen, player.field: mixed}
+    for part in (player, *player.others):  # fields of a group come from the same state
+        other = np.asarray(donors.column(part.field))[which].reshape(n, -1)
+        values = np.asarray(seen[part.field]).reshape(n, -1).copy()
+        columns = part.within(values.shape[1])
+        values[:, columns] = other[:, columns]
+        mixed[part.field] = values
+    return mixed

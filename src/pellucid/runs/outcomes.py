@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,13 @@ import numpy.typing as npt
 from pellucid.core.errors import SpecError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.schema import Player
+from pellucid.core.schema import Grain, Player
 from pellucid.core.task import Task
 from pellucid.envs.vectorise import make as make_env
 from pellucid.evidence.intervals import Interval, mean_interval
 from pellucid.explain import Hidden, Outcome
 from pellucid.explain.outcome import ANEW, hide
+from pellucid.explain.together import Together, joined_players
 from pellucid.runs.episodes import Actor, World, own_states
 from pellucid.runs.outputs import HELD_OUT
 from pellucid.runs.policies import greedy, read_as, rollout, trades
@@ -34,7 +35,8 @@ def explain_outcome(
     actor: Actor,
     *,
     episodes: int = 50,
-    grain: Literal["field", "group"] = "field",
+    grain: Grain = "field",
+    together: Together | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
 ) -> Outcome:
@@ -42,7 +44,8 @@ def explain_outcome(
 
     Args:
         episodes: on held-out seeds, the same for every feature; days are walked from the first to the last instead.
-        grain: features are whole fields, or the named lag groups of a series.
+        grain: features are whole fields, the named lag groups of a series, or parts.
+        together: groups of fields that are hidden together, by name.
         seed: of what is drawn in a hidden feature's place, and of the intervals.
     Raises:
         SpecError: fewer than two episodes.
@@ -51,7 +54,7 @@ def explain_outcome(
         raise SpecError(f"{episodes} episodes have no interval.", where="explain_outcome(episodes=...)", mend="give 50")
     reporter = reporter or Silent()
     program, task, world, _ = actor
-    players = program.schema.players(task.inputs, grain)
+    players = joined_players(program.schema.players(task.inputs, grain), together)
     with one_thread():
         donors, _ = own_states(program, task, world, DONORS, seed=seed, avoid=set())
         reporter.stage(f"outcome of {task.name}", len(players))
@@ -134,7 +137,8 @@ def _by_day(
             shown = {name: np.array(values) for name, values in named(obs).items()}
             for player, rows in zip(players, blind, strict=True):
                 part = {name: values[rows] for name, values in shown.items()}
-                shown[player.field][rows] = hide(part, player, donors, seed, t)[player.field]
+                for name, values in hide(part, player, donors, seed, t).items():
+                    shown[name][rows] = values
             step = env.step(choose(shown, t))
             rewards[t], obs = step.reward, step.obs
     finally:
