@@ -76,6 +76,11 @@ def test_a_folder_is_fitted_and_reported(
     capsys.readouterr()
     assert main(["explain", "bars@1"]) == 0
     assert "mean pixel 0." in capsys.readouterr().out
+    assert main(["explain", "bars@1", "--grain", "part", "--parts", "9", "--json", "--html", "why.html"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert len(found["players"]) == len(found["laid"][0]["places"]) == 9
+    assert "image[rows 0-3, columns 4-7]" in found["players"]
+    assert Path("why.html").read_text().count("<image ") == 4  # plain and coloured, for wide and for narrow pages
 
 
 def test_worst_errors_are_the_surest_and_have_words() -> None:

@@ -142,6 +142,14 @@ def test_the_command_line_shows_the_future(shops: tuple[Path, Any], capsys: pyte
     assert main(["forecast", "nothing", "--store", store]) == 2
 
 
+def test_an_explanation_by_segments_says_where_they_lie(shops: tuple[Path, Any]) -> None:
+    found = shops[1].explain(at="south/1998Q1", grain="part", parts=4)
+    (sold,) = (one for one in found.laid if one.field == "sold")
+    assert sold.places == ((0, 2), (2, 4), (4, 6), (6, 8))
+    assert {"sold[t-1..2]", "sold[t-7..8]", "sold.level", "shop"} <= set(found.players)
+    assert sold.moments().tolist() == list(range(-1, -9, -1))
+
+
 def test_an_explanation_names_groups_of_lags_and_adds_up(shops: tuple[Path, Any]) -> None:
     found = shops[1].explain(at="south/1998Q1")
     assert {"sold.level", "sold.scale", "sold[t-1]", "sold[t-2..4]", "sold.mean", "calendar", "shop"} <= set(

@@ -31,7 +31,7 @@ class Patch(NamedTuple):
 
 def patches(shape: tuple[int, ...], parts: int) -> list[Patch]:
     """About `parts` patches as square as can be, row by row; all of them differ by at most a pixel a side."""
-    height, width = shape[:2]
+    (height, width), parts = shape[:2], max(1, parts)
     down = min(height, max(1, round((parts * height / width) ** 0.5)))
     across = min(width, max(1, round(parts / down)))
     rows, columns = _edges(height, down), _edges(width, across)
