@@ -82,6 +82,14 @@ def test_the_weakest_strengths_are_least_squares_and_the_strongest_the_last_valu
     assert np.abs(strong).max() < 0.05
 
 
+@pytest.mark.parametrize("rows", [0, 2, 3, 5])
+def test_of_hardly_any_rows_a_forecast_is_finite(rows: int) -> None:
+    shape = Shape(24, 12, 12)
+    x, target = rows_of(ar2(60), shape)
+    target = np.where(np.arange(len(x))[:, None] < rows, target, np.nan)
+    assert np.isfinite(ALL["autoregression"](x, target, shape)).all()
+
+
 def test_lags_around_a_season_count_as_near_ones() -> None:
     """y_t = y_(t-12) + noise: of few rows one who knows the season comes nearer than one who does not."""
     generator, shape = np.random.default_rng(0), Shape(24, 12, 12)

@@ -27,13 +27,16 @@ MEANS = (1.0, 30.0, 1e3, 1e7)
 NEAR = 1.5  # as what lags around one season count
 BEST = 5
 PARTS = (0.4, 0.6, 0.8, 1.0)  # of the training rows: fitted on what is before, tried on what is between
-LEAST = 8  # rows
+LEAST = 8  # rows that are fitted on in a part
+FEWEST = 3  # rows: of fewer the last value is left
 
 
 def autoregression(x: Floats, target: Floats, shape: Shape) -> Floats:
     """The mean of the best of the grid."""
     there = np.isfinite(target).all(1)
     x, target = x[there], target[there]
+    if len(x) < FEWEST:
+        return np.zeros((shape.horizon, shape.window + 2))
     maps, n = grid(x, target, shape), len(x)
     missed = np.zeros(len(maps))
     for begin, end in itertools.pairwise(PARTS):
