@@ -1,6 +1,6 @@
 """What `tree` does around shap's tree explainer: order of columns, both classes, and a check of the sums.
 
-shap is large and no dependency of the tests: a stand-in computes the same values by enumeration.
+A stand-in computes the same values by enumeration; `test_peers.py` asks shap itself.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pellucid.core.errors import DataError
 from pellucid.explain.estimate import Explainer
 from pellucid.explain.exact import MOST_PLAYERS
 from pellucid.explain.game import Game
-from pellucid.explain.permutation import passes_for
+from pellucid.explain.permutation import passes_for, walks_of
 
 PILOTS = 4  # rows of a pilot
 MARGIN = 1.2  # a pilot's errors have errors themselves
@@ -53,7 +53,7 @@ def cost(method: str, game: Game, evaluations: int) -> int:
     if method == "exact":
         return int((2 ** min(game.d, MOST_PLAYERS)) * game.worth_rows)
     if method == "permutation":
-        return passes_for(evaluations, game.b, game.d) * game.b * 2 * max(1, game.d - 1)
+        return walks_of(passes_for(evaluations, game.b, game.d), game.b) * 2 * max(1, game.d - 1)
     if method == "regression":
         return max(evaluations, 8 * game.d * game.worth_rows)
     return evaluations

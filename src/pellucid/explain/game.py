@@ -25,7 +25,11 @@ Blocks = dict[str, Tensor]
 ValueFunction = Literal["interventional", "conditional"]
 
 CHUNK = 1024  # rows a call: activations stay near the second-level cache, and their memory is not given back each time
+NARROW = (
+    1 << 18
+)  # numbers of a call up to which it may have twice the rows: calls cost narrow networks more than misses
 WIDE = 16384  # numbers in float64, as foreign models read them: their calls cost more than cache misses do
+KEPT = 1 << 24  # bytes: from a block of that size on, freed memory is given back to the system
 VALUES = 1 << 24  # numbers of a call: mixed pictures, which may have 100,000 columns, are some 64 MB
 TOGETHER = 32_768  # coalitions prepared at a time
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -90,13 +94,15 @@ class Game:
         self.n, self.b, self.d = len(self.x), len(self.background), len(players)
         self.k = len(program.tasks[task].outputs)
         self.evaluations = 0
-        most = WIDE if self.background.dtype == torch.float64 else CHUNK
-        self.chunk = max(1, min(most, VALUES // max(1, self.background.shape[1])))
+        columns = max(1, self.background.shape[1])
+        near = min(2 * CHUNK, max(CHUNK, NARROW // columns))
+        self.chunk = max(1, min(WIDE if self.background.dtype == torch.float64 else near, VALUES // columns))
         self._owner = None if torch.equal(self.owner, torch.arange(self.d)) else self.owner
         bits = _BITS[self.background.element_size()]
         self._x_bits, self._background_bits = self.x.to(self.background.dtype).view(bits), self.background.view(bits)
         self._answer = self._joined()
         self._ends: Tensor | None = None
+        torch.empty(KEPT, dtype=torch.uint8)  # allocated and freed: glibc's limit for giving memory back rises to that
         near = value == "conditional"
         self.neighbours = Neighbours(self.x, self.background, self.owner, self.d) if near else None
 
@@ -131,7 +137,9 @@ class Game:
         keep = masks if self._owner is None else masks.index_select(1, self._owner)
         row = self._x_bits[:1] if rows is None else self._x_bits.index_select(0, rows)
         behind = self._background_bits.index_select(0, which)
-        return (((row ^ behind) & -keep.to(behind.dtype)) ^ behind).view(self.background.dtype)
+        mixed = keep.to(behind.dtype).neg_()  # all bits set where the row's values are kept
+        mixed.bitwise_and_(row.bitwise_xor(behind)).bitwise_xor_(behind)
+        return mixed.view(self.background.dtype)
 
     @property
     def ends(self) -> Tensor:
@@ -222,6 +230,11 @@ class Game:
             return found
         counts = torch.zeros(*found.shape[:2], self.d, dtype=torch.int32)
         return counts.index_add_(2, self._owner, found.int()) > 0
+
+    def apart(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """By how much a player's values are off the background row's: summed, and squared and summed, (rows, b, d)."""
+        off = self.x[rows, None].double() - self.background.double()
+        return self.by_player(off[..., None])[..., 0], self.by_player(off.square()[..., None])[..., 0]
 
     def _calls(self, m: int) -> list[slice]:
         return [slice(start, min(start + self.chunk, m)) for start in range(0, m, self.chunk)]

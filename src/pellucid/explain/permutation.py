@@ -4,20 +4,19 @@ A permutation walks from a background row b to the row x, one player at a time; 
 of the output when it joins. The walk in reverse order is averaged with it, which removes the odd part of the noise.
 The sum of a walk is f(x) - f(b), so the values add up to f(x) minus the mean output of the background, exactly.
 
-Differs from the papers: a coalition is valued on one background row, not on all, and every background row is walked
-equally often ("a pass"), so that the background's own variance cancels. Passes come in pairs: the second walks each
-background row in the same order with its halves swapped, so that a player that came early comes late; on networks of
-breast cancer and digits that took a fifth off the error. Players whose values are the background row's are not walked.
-
-The error is that of a stratified mean (Cochran 1977, 5.4): the spread between pairs of passes *within* each background
-row. The spread over all walks would mix in the differences between background rows, which whole passes have removed,
-and overstate the error several times. One pair alone has no spread: that between its two passes is taken, as if they
-were independent, and overstates the error, by 1.3 to 1.4 times on the same networks.
+Differs from the papers: a coalition is valued on one background row, not on all, and every background row counts the
+same ("a pass"), so that the background's own variance cancels. The least budget is one pass; `TWICE` of its background
+rows are walked a second time, by which its error is told (`explain.spread`). More passes come in pairs: the second
+walks each background row in the same order with its halves swapped, so that a player that came early comes late; on
+networks of breast cancer and digits that took a fifth off the error. Its two passes are taken as if they were
+independent, which overstates the error of a single pair, by 1.3 to 1.4 times on the same networks. Players whose values
+are the background row's are not walked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,24 +24,32 @@ from torch import Tensor
 
 from pellucid.core.errors import DataError
 from pellucid.core.random import stream
+from pellucid.explain import spread
 from pellucid.explain.estimate import Estimate, Progress
 from pellucid.explain.game import TOGETHER, Game
 
-PREPARED = 8192  # coalitions prepared at a time: more of them are given back to the system each time, at a cost
+PREPARED = 16_384  # coalitions prepared at a time: more of them are given back to the system each time, at a cost
 MOST_MASKED = 1 << 26  # players of coalitions prepared at a time, when there are very many players
 LEAST_FREEDOM = 20  # degrees of freedom of an error: with fewer, two errors are no 95 % interval
+ENOUGH = 30  # background rows from which on one pass can tell its error
+TWICE = 12  # of them that are walked twice then
 
 
 def passes_for(evaluations: int, b: int, d: int) -> int:
-    """How many passes over b background rows a budget per row buys: an even number, above two when b is below 20."""
-    least = 2 if b >= LEAST_FREEDOM else 2 * (1 + -(-LEAST_FREEDOM // b))
+    """How many passes over b background rows a budget per row buys: one, or an even number; above two when b < 20."""
+    least = 1 if b >= ENOUGH else 2 if b >= LEAST_FREEDOM else 2 * (1 + -(-LEAST_FREEDOM // b))
     return max(least, evaluations // (b * 2 * max(1, d - 1)) // 2 * 2)
+
+
+def walks_of(passes: int, b: int) -> int:
+    """Walks of a row, both directions of one counted once."""
+    return b + TWICE if passes == 1 else passes * b
 
 
 def permutation_values(
     game: Game, keys: Sequence[str], *, evaluations: int = 2000, seed: int = 0, progress: Progress | None = None
 ) -> Estimate:
-    """Shapley values of every row; costs 2 (d - 1) * b evaluations a row and pass, in at least two passes.
+    """Shapley values of every row; costs 2 (d - 1) * b evaluations a row and pass.
 
     Args: as `Explainer`.
     Returns:
@@ -55,57 +62,67 @@ def permutation_values(
             mend="use method='regression', or 'exact' for few players",
         )
     passes = passes_for(evaluations, game.b, game.d)
-    prediction = game.outputs(game.x)
+    prediction, walks = game.outputs(game.x), walks_of(passes, game.b)
     values = torch.empty(game.n, game.d, game.k, dtype=torch.float64)
     error = torch.empty_like(values)
-    group = max(1, TOGETHER // (2 * game.d * passes * game.b))  # rows handled together: many when walks are few
+    group = max(1, TOGETHER // (2 * game.d * walks))  # rows handled together: many when walks are few
     for start in range(0, game.n, group):
         rows = slice(start, min(start + group, game.n))
-        ranks = torch.cat([_ranks(seed, key, passes, game.b, game.d) for key in keys[rows]])
-        active = game.differs(rows).repeat(1, passes, 1).flatten(0, 1)
-        gains = _gains(game, _among(ranks, active), active, rows, prediction)
-        gains = gains.reshape(rows.stop - rows.start, passes, game.b, game.d, game.k)
-        values[rows] = gains.mean((1, 2))
-        error[rows] = _error(gains)
+        drawn = [_orders(seed, key, passes, game.b, game.d) for key in keys[rows]]
+        which = torch.stack([one.which for one in drawn])
+        differs = game.differs(rows)
+        active = differs.gather(1, which[..., None].expand(-1, -1, game.d)).flatten(0, 1)
+        ranks = _among(torch.cat([one.ranks for one in drawn]), active)
+        gains = _gains(game, ranks, active, rows, which.flatten(), prediction)
+        gains = gains.reshape(len(drawn), walks, game.d, game.k)
+        values[rows], error[rows] = _combined(game, gains, passes, which, rows, differs)
         if progress is not None:
             progress(rows.stop, game.n)
+    return Estimate(values, error, game.ends.mean(0), prediction, _note(passes, game.b))
+
+
+def _note(passes: int, b: int) -> str:
+    if passes == 1:
+        return f"one pass of antithetic permutations over {b} background rows; error: from {TWICE} of them walked twice"
     between = "pairs of passes" if passes > 2 else "the two passes, which rather overstates it,"
-    note = (
-        f"{passes} passes of antithetic permutations over {game.b} background rows; "
+    return (
+        f"{passes} passes of antithetic permutations over {b} background rows; "
         f"error: spread between {between} within each background row"
     )
-    return Estimate(values, error, game.ends.mean(0), prediction, note)
 
 
-def _error(gains: Tensor) -> Tensor:
-    """Standard errors from what each walk gave, shape (rows, passes, b, d, k) -> (rows, d, k).
-
-    A pair of passes is one draw, and draws are independent. Few draws make the error of a single player noisy, so its
-    size is taken from all passes, as if they were independent, times what pairing saves over all players together.
-    """
-    alone = _squared(gains)
-    if gains.shape[1] > 2:
-        paired = _squared(gains.reshape(len(gains), -1, 2, *gains.shape[2:]).mean(2))
-        saved = paired.sum(1, keepdim=True) / alone.sum(1, keepdim=True).clamp(min=1e-300)
-        return (alone * saved).sqrt()
-    return alone.sqrt()
-
-
-def _squared(gains: Tensor) -> Tensor:
-    """Squared error of a stratified mean of independent draws."""
-    draws, b = gains.shape[1:3]
-    mean = gains.mean(1)
-    spread = torch.stack([(one - mean).square_().mean(1) for one in gains.unbind(1)]).sum(0) / (draws - 1)
-    return spread / (draws * b)
+def _combined(
+    game: Game, gains: Tensor, passes: int, which: Tensor, rows: slice, active: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Values and their errors from the gains of walks, shape (rows, walks, d, k)."""
+    b = game.b
+    if passes > 1:
+        by_pass = gains.reshape(len(gains), passes, b, *gains.shape[2:])
+        return by_pass.mean((1, 2)), spread.of_passes(by_pass, active)
+    first, again, twice = gains[:, :b], gains[:, b:], which[:, b:]
+    halved = (again - first.gather(1, twice[..., None, None].expand_as(again))) / 2.0  # to the mean of the two
+    apart, distance = game.apart(rows)
+    known = [game.ends[None, :, None], apart[..., None], distance[..., None]]
+    return (first.sum(1) + halved.sum(1)) / b, spread.of_one_pass(first, twice, again, known, active)
 
 
-def _ranks(seed: int, key: str, passes: int, b: int, d: int) -> Tensor:
-    """The position of each player in each walk, shape (passes * b, d): random orders, then the same with their halves
-    swapped, for the same background row.
-    """
-    first = np.argsort(stream(seed, f"explain/permutation/{key}").random((passes // 2, 1, b, d)), axis=-1)
+class _Orders(NamedTuple):
+    """Walks of a row: the position of each player, shape (walks, d), and the background row, shape (walks,)."""
+
+    ranks: Tensor
+    which: Tensor
+
+
+def _orders(seed: int, key: str, passes: int, b: int, d: int) -> _Orders:
+    """Random orders, and for a second pass the same with their halves swapped, for the same background row."""
+    generator = stream(seed, f"explain/permutation/{key}")
+    if passes == 1:
+        ranks = np.argsort(generator.random((b + TWICE, d)), axis=-1)
+        which = np.concatenate((np.arange(b), generator.choice(b, TWICE, replace=False)))
+        return _Orders(torch.from_numpy(ranks), torch.from_numpy(which))
+    first = np.argsort(generator.random((passes // 2, 1, b, d)), axis=-1)
     both = np.concatenate((first, (first + d // 2) % d), axis=1)
-    return torch.from_numpy(both.reshape(passes * b, d))
+    return _Orders(torch.from_numpy(both.reshape(passes * b, d)), torch.arange(b).repeat(passes))
 
 
 def _among(ranks: Tensor, active: Tensor) -> Tensor:
@@ -116,16 +133,12 @@ def _among(ranks: Tensor, active: Tensor) -> Tensor:
     return (joined.cumsum(1) - 1).gather(1, ranks)
 
 
-def _gains(game: Game, ranks: Tensor, active: Tensor, rows: slice, prediction: Tensor) -> Tensor:
-    """What each player adds in each walk, both directions averaged, shape (walks, d, k).
-
-    Walks are ordered row by row, pass by pass, background row by background row.
-    """
-    walks = torch.arange(len(ranks))
-    row = rows.start + torch.div(walks, len(ranks) // (rows.stop - rows.start), rounding_mode="floor")
+def _gains(game: Game, ranks: Tensor, active: Tensor, rows: slice, which: Tensor, prediction: Tensor) -> Tensor:
+    """What each player adds in each walk, both directions averaged, shape (walks, d, k). Walks go row by row."""
+    row = torch.arange(rows.start, rows.stop).repeat_interleave(len(ranks) // (rows.stop - rows.start))
     step = max(1, min(max(PREPARED, game.chunk) // game.d, MOST_MASKED // game.d**2))
     steps = [slice(start, start + step) for start in range(0, len(ranks), step)]
-    return torch.cat([_walked(game, ranks[at], active[at], row[at], walks[at] % game.b, prediction) for at in steps])
+    return torch.cat([_walked(game, ranks[at], active[at], row[at], which[at], prediction) for at in steps])
 
 
 def _walked(game: Game, ranks: Tensor, active: Tensor, row: Tensor, which: Tensor, prediction: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Exact Shapley values of wrapped trees, forests and boosted trees by shap's tree explainer (Lundberg et al. 2020).
 
 The game is the interventional one, on the same background. What shap returns is compared with what the program itself
-says before anybody sees it: a model that shap reads differently is an error, not a wrong explanation.
+says before anybody sees it: a model that shap reads differently is an error, not a wrong explanation. A boosted
+classifier's probabilities are refused: shap explains its log-odds on each background row and rescales that to the
+change of the probability, which adds up and is not the Shapley value.
 """
 
 from __future__ import annotations
@@ -74,7 +76,14 @@ def _explained(model: Any, game: Game, order: list[int], *, probability: bool) -
             feature_perturbation="interventional",
             model_output="probability" if probability else "raw",
         )
+        scale = getattr(getattr(explainer, "model", None), "tree_output", None)
+        if probability and scale == "log_odds":
+            raise _refused(
+                "its trees add up to log-odds, and shap's values of a probability are those of the log-odds, rescaled"
+            )
         raw = np.asarray(explainer.shap_values(x, check_additivity=False), dtype=np.float64)
+    except DataError:
+        raise
     except Exception as error:  # whatever shap, or the model through it, may raise
         raise _refused(f"shap says {type(error).__name__}: {error}") from error
     raw = raw.reshape(len(x), len(order), -1)

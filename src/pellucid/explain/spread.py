@@ -1,0 +1,93 @@
+"""How exact a mean of walks is: standard errors from what each walk gave every player.
+
+A walk is drawn for one background row, and every background row counts the same, so the error is that of a stratified
+mean (Cochran 1977, 5.4): the spread between walks of the *same* background row. The spread over all walks would mix in
+the differences between background rows, which the whole background has removed, and overstate it two to four times.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+OTHERS = 1.0  # draws that the mean of all players is worth: a player that interacts rarely may show no spread by chance
+
+
+def of_passes(gains: Tensor, active: Tensor) -> Tensor:
+    """Standard errors of the mean over passes, shape (rows, passes, b, d, k) -> (rows, d, k).
+
+    A pair of passes is one draw, and draws are independent. Few draws make the error of a single player noisy, so its
+    size is taken from all passes, as if they were independent, times what pairing saves over all players together. Of a
+    single pair that is not known: its error is overstated, and needs no help from the other players.
+
+    Args:
+        gains: what each player gained in each walk.
+        active: where a player's values are not those of the background row, shape (rows, b, d).
+    """
+    passes, b = gains.shape[1:3]
+    alone = _squared(gains)
+    if passes == 2:
+        return alone.sqrt()
+    paired = _squared(gains.reshape(len(gains), -1, 2, *gains.shape[2:]).mean(2))
+    alone = alone * _scale(paired, alone)
+    return _with_others(alone, active.any(1), b * (passes - 1)).sqrt()
+
+
+def of_one_pass(gains: Tensor, twice: Tensor, again: Tensor, known: list[Tensor], active: Tensor) -> Tensor:
+    """Standard errors when each background row is walked once and a few of them twice, shape (rows, d, k).
+
+    Which players vary most is told by the spread over background rows of what a regression on `known` leaves, and how
+    much they vary, over all players together, by the rows that are walked twice: these alone would be too few for each
+    player, and the regression alone leaves too much (of a forest twice what is true).
+
+    Args:
+        gains: of the first walks, shape (rows, b, d, k).
+        twice: background rows walked twice, shape (rows, m).
+        again: gains of their second walks, shape (rows, m, d, k).
+        known: what the differences between background rows are explained by, each broadcast to (rows, b, d, k).
+        active: as above.
+    """
+    b, m = gains.shape[1], twice.shape[1]
+    first = gains.gather(1, twice[..., None, None].expand_as(again))
+    pairs = (first - again).square().mean(1) / 2.0
+    shape = _left(gains, known)
+    few = m / (m - 2.0)  # variance of Student's t: m pairs tell the scale only roughly
+    squared = few * shape * _scale(pairs, shape) * (b - m / 2.0) / b**2
+    return _with_others(squared, active.any(1), b).sqrt()
+
+
+def _squared(gains: Tensor) -> Tensor:
+    """Squared error of a stratified mean of independent draws."""
+    draws, b = gains.shape[1:3]
+    mean = gains.mean(1)
+    spread = torch.stack([(one - mean).square_().mean(1) for one in gains.unbind(1)]).sum(0) / (draws - 1)
+    return spread / (draws * b)
+
+
+def _scale(right: Tensor, shape: Tensor) -> Tensor:
+    """By what to multiply `shape` so that its sum over all players is right, shape (rows, 1, k)."""
+    return right.sum(1, keepdim=True) / shape.sum(1, keepdim=True).clamp(min=1e-300)
+
+
+def _with_others(squared: Tensor, active: Tensor, draws: int) -> Tensor:
+    """A player's squared error from its own draws and, worth `OTHERS` draws, the mean of all that take part."""
+    part = active[..., None]
+    mean = (squared * part).sum(1, keepdim=True) / part.sum(1, keepdim=True).clamp(min=1)
+    return torch.where(part, (draws * squared + OTHERS * mean) / (draws + OTHERS), 0.0)
+
+
+def _left(gains: Tensor, known: list[Tensor]) -> Tensor:
+    """Variance over background rows of what a least squares fit leaves, shape (rows, d, k)."""
+    left = gains - gains.mean(1, keepdim=True)
+    basis: list[Tensor] = []
+    for one in known:
+        direction = one.expand_as(gains) - one.mean(1, keepdim=True)
+        size = direction.square().sum(1, keepdim=True)
+        for earlier in basis:
+            direction = direction - earlier * (earlier * direction).sum(1, keepdim=True)
+        rest = direction.square().sum(1, keepdim=True)
+        new = rest > 1e-9 * size  # else the earlier ones say it already
+        direction = torch.where(new, direction / rest.sqrt(), 0.0)
+        left = left - direction * (direction * left).sum(1, keepdim=True)
+        basis.append(direction)
+    return left.square().sum(1) / (gains.shape[1] - 1 - len(known))
