@@ -160,6 +160,9 @@ def test_what_has_no_episodes(bank: Any) -> None:
         guesser().explain_episode(3, env="CartPole-v1")
     with pytest.raises(SpecError, match="does not walk along days"):
         guesser().explain_episode(3, env=Guess(), at="2018-01-02")
+    for nothing in ({"steps": 0}, {"background": 0}):
+        with pytest.raises(SpecError, match="leave nothing"):
+            guesser().explain_episode(3, env=Guess(), **nothing)
     with pytest.raises(SpecError, match="1 episodes have no interval"):
         guesser().explain_outcome(env=Guess(), episodes=1)
 
@@ -188,6 +191,8 @@ def test_a_trading_policy_on_its_own_days(market: Any) -> None:
     known = dict(zip(one.world.known.keys.tolist(), visited(learned, task, one.world.known).fields["position"][:, 0],
                      strict=True))  # fmt: skip
     assert [known[key] for key in reference.keys.tolist()] == reference.fields["position"][:, 0].tolist()
+    with pytest.raises(SpecError, match=r"StockTrading-v0, not an object"):
+        program.explain_episode(task="trade", env="CartPole-v1")
     with pytest.raises(DataError, match="no row for 2000-06-03"):
         program.explain_episode(task="trade", at="2000-06-03")
     drawn, other = (program.explain_episode(seed, task="trade", evaluations=64) for seed in (1, 2))

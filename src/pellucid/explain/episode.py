@@ -217,7 +217,7 @@ class EpisodeExplanation:
         own, at = self.outputs, self.position(output)
         sizes = self.mean_size(at)
         names, largest = max(map(len, self.players)), sizes[0][1] or 1.0
-        head = f"{own.task} in {self.env}, seed {self.seed}: return {self.total:.4g} in {len(self)} steps, {self.end}"
+        head = f"{own.task} in {self.env}, seed {self.seed}: return {self.total:.4g}, {self.end} after {len(self)}"
         lines = [head, f"  mean |value| of {self.names[at]} ({own.unit}) over the steps"]
         for name, size in sizes[:k]:
             lines.append(f"  {name:<{names}}  {size:<9.3g} {'█' * round(24 * size / largest)}".rstrip())

@@ -62,9 +62,18 @@ def named_env(env: Any) -> tuple[str, dict[str, Any]]:
 
 
 def given_again(program: Program, env: Any) -> dict[str, Any]:
-    """An object by the names that a program's tasks have for it, when it was learned in one that is no id."""
-    played = {str(task.options.get("env")) for task in program.tasks.values()}
-    return {name: env for name in played if env is not None and name.startswith(GIVEN)}
+    """An object by the names that a program's tasks have for it, when it was learned in one that is no id.
+
+    Raises:
+        SpecError: it would not be used.
+    """
+    played = sorted(str(task.options["env"]) for task in program.tasks.values() if "env" in task.options)
+    found = {name: env for name in played if env is not None and name.startswith(GIVEN)}
+    if env is not None and not found:
+        raise SpecError(
+            f"the environment is {', '.join(played) or 'none'}, not an object.", where="env=...", mend="leave it out"
+        )
+    return found
 
 
 def with_object(spec: Any, name: str, given: dict[str, Any]) -> tuple[Spec, None, dict[str, Any]]:

@@ -134,7 +134,16 @@ def explain_episode(
         steps: after which it is cut.
         draws: seed of the background and the estimator.
         options: of `explain.explain_course`.
+    Raises:
+        SpecError: no step, or no state to compare with.
+        DataError: no such day.
     """
+    if steps < 1 or background < 1:
+        raise SpecError(
+            f"steps={steps}, background={background} leave nothing.",
+            where="explain_episode(...)",
+            mend="give 1 or more",
+        )
     reporter = reporter or Silent()
     program, task, world, _ = actor
     with one_thread():

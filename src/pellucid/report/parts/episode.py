@@ -15,6 +15,7 @@ from pellucid.report.svg import responsive
 from pellucid.report.words import Json, text
 
 _LANES = 16  # features drawn
+_OTHERS = 8  # outputs drawn beside the first; all are in the table
 ENDS = {"terminated": "it ended by itself", "truncated": "it was cut off by the environment", "cut": "it went on"}
 
 
@@ -45,7 +46,7 @@ def _card(episode: Json, whole: bool) -> Markup:
         f"{text(episode, 'env')}, seed {text(episode, 'seed')}: a return of {typeset(number(sum(rewards)))} in "
         f"{count(len(rewards), 'step')}; {ENDS.get(text(episode, 'end'), '')}."
     )
-    rest = [name for name in every if name != main and whole]
+    rest = [name for name in every if name != main and whole][:_OTHERS]
     body = [
         paragraph(told),
         _timeline(episode, main),
