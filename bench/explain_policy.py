@@ -47,6 +47,7 @@ IDLE = {"planted": tuple(f"decoy_{i}" for i in range(DECOYS)), "prices": ("volum
 CONTROLS = {"planted": "random_walk", "prices": "random_walk"}
 REVIEW, DAYS = 500, 250  # days that are held out; days of an episode
 COVERED = {"cartpole": 60, "planted": 60, "prices": 12}  # steps whose values are covered or not
+PASSES = (1, 2, 4, 8)  # over the background
 Z = 1.959964
 
 
@@ -122,7 +123,7 @@ def coverage(name: str, seed: int) -> dict[str, Any]:
     how: dict[str, Any] = {"seed": EPISODE, "steps": COVERED[name]}
     exact = explain_episode(actor, method="exact", **how)
     found = {}
-    for passes in (2, 4, 8):
+    for passes in PASSES:
         each = 2 * exact.outputs.background_n * (len(exact.players) - 1)
         one = explain_episode(actor, method="permutation", evaluations=passes * each, **how)
         off, error = [], []
@@ -252,7 +253,7 @@ def show_coverage(seeds: int) -> None:
     print("\n| policy | passes | covered by seed | n a seed | mean z |\n|---|---|---|---|---|")
     for name in COVERED:
         runs = [kept(f"coverage/{name}/{seed}", lambda s=seed, n=name: coverage(n, s)) for seed in range(seeds)]  # type: ignore[misc]
-        for passes in ("2", "4", "8"):
+        for passes in map(str, PASSES):
             cells = [run[passes] for run in runs]
             shares = ", ".join(f"{cell['covered']:.1%}" for cell in cells)
             bias = ", ".join(f"{cell['mean z']:+.2f}" for cell in cells)

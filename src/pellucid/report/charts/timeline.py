@@ -55,7 +55,8 @@ def timeline_chart(
     rows = [word for word in dict.fromkeys((*order, *actions)) if word in set(actions)]
     rows = rows if len(rows) <= MOST_ACTIONS else []
     names = [*players, *rows, *(name for name, _ in curves)]
-    left = min(max(text_width(name) for name in names) + 12, width * 0.34)
+    ranges = [text_width(_range(numbers), 11.5) for _, numbers in curves]
+    left = min(max(*map(text_width, names), *ranges, 0.0) + 12, width * 0.34)
     cells = max(1, min(n, int((width - left) / CELL)))
     ends = [round(i * n / cells) for i in range(cells + 1)]
     at = Scale(0.0, float(n), left, float(width))
@@ -137,15 +138,22 @@ def _strip(done: Sequence[bool], at: Scale, y: float) -> list[Markup]:
     return [el("path", {"d": "".join(shapes), "class": "quiet"})] if shapes else []
 
 
+def _range(numbers: Numbers) -> str:
+    """The least and the largest number."""
+    known = [float(v) for v in numbers if finite(v)]
+    if not known:
+        return ""
+    low, high = (number(end, digits=2) for end in (min(known), max(known)))
+    return typeset(low if low == high else f"{low} to {high}")
+
+
 def _curve(name: str, numbers: Numbers, at: Scale, y: float, left: float, series: int) -> list[Markup]:
     known = [float(v) for v in numbers if finite(v)]
     parts = [label(name, left - 10, y + CURVE / 2, "small end", room=left - 10)]
     if not known:
         return parts
-    low, high = min(known), max(known)
     scale = fit_scale(known, y + CURVE - 4, y + 4)
-    shown = typeset(number(low) if low == high else f"{number(low)} to {number(high)}")
-    parts.append(label(shown, left - 10, y + CURVE / 2 + 14, "small soft end", room=left - 10))
+    parts.append(label(_range(numbers), left - 10, y + CURVE / 2 + 14, "small soft end", room=left - 10))
     parts.append(segment(left, y + CURVE, at.stop, y + CURVE, "grid"))
     points = [(at(t + 0.5), scale(v)) if finite(v) else None for t, v in enumerate(numbers)]
     return [*parts, path(points, f"line c{series + 3}")]
