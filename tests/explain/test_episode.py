@@ -133,6 +133,12 @@ def test_the_own_outputs_are_those_of_attribute():
     assert found.outputs.outputs == alone.outputs
 
 
+def test_two_passes_are_the_least():
+    how = {"background": states(40), "told": "40 of its own states", "method": "permutation", "evaluations": 2}
+    few = explain_course(Linear(bend=True), "act", course(Linear(bend=True)), **how)
+    assert few.outputs.method.startswith("permutation: 2 passes")
+
+
 def test_several_choices_have_several_margins():
     task = Task("act", "control", NAMES, ("l=0", "l=1", "r=0", "r=1", "value"), "logit", "", (),
                 {"space": "multi_discrete", "nvec": [2, 2], "actions": 4})  # fmt: skip

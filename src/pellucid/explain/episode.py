@@ -7,6 +7,7 @@ experiment answers: `explain.outcome`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,17 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.task import output_named
+from pellucid.core.task import Task, output_named
 from pellucid.explain.attribution import attribute
 from pellucid.explain.explanation import Array, Explanation
 from pellucid.explain.game import declared_task
 from pellucid.explain.margins import Paired, components, decided, margin_names
+from pellucid.explain.together import joined_players
 
 if TYPE_CHECKING:
     import pandas as pd
+
+EVALUATIONS = 2000  # of a step, when nothing is said
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +260,7 @@ def explain_course(
     Args:
         background: states that the policy itself visits.
         told: what these are, in a sentence.
-        options: of `attribute`.
+        options: of `attribute`; of `evaluations` two passes of permutations are the least.
     Raises:
         SchemaError: no such task, or it takes no actions.
     """
@@ -270,7 +274,7 @@ def explain_course(
         course.states,
         task,
         background=background,
-        **options,
+        **{**options, "evaluations": _enough(program, declared, len(background), options)},
     )
     n = len(found)  # fewer than there were steps after Ctrl-C
     at = k + which.reshape(len(own), -1)[:n]  # the output that is a step's margin, (n, margins)
@@ -290,6 +294,13 @@ def explain_course(
         end=course.end if n == len(own) else "cut",
         background=told,
     )
+
+
+def _enough(program: Program, task: Task, b: int, options: Mapping[str, Any]) -> int:
+    """Evaluations of two passes at least: on policies the errors of one were too small (`bench/explain_policy.py`)."""
+    named = {name: options[name] for name in ("grain", "parts") if name in options}
+    d = len(joined_players(program.schema.players(task.inputs, **named), options.get("together")))
+    return max(int(options.get("evaluations", EVALUATIONS)), 4 * b * max(1, d - 1))
 
 
 def _choices(actions: npt.NDArray[Any], are_choices: bool) -> npt.NDArray[np.int64] | None:
