@@ -160,12 +160,19 @@ def read_source(
     return found
 
 
+MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of glibc; when it is set, it does not grow any more
+
+
 def release() -> None:
     """Give freed memory back to the system: after millions of small texts, the allocators keep hundreds of MB."""
     gc.collect()  # a training and its closures hold one another
     pa.default_memory_pool().release_unused()
-    with suppress(OSError, AttributeError):  # not every C library has it
-        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError, AttributeError):  # not every C library has them
+        library = ctypes.CDLL(None)
+        library.mallopt(
+            MMAP_THRESHOLD, 1 << 20
+        )  # from now on arrays of a megabyte and more go back when they are freed
+        library.malloc_trim(0)
 
 
 def _unique(names: list[str], where: str) -> None:

@@ -171,6 +171,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     growth = learning_curves(prob, run, results) if spec.evidence.learning_curve else {}
     results, options = calibrated(prob, results)
     entries, wealth = judge_folds(prob, results, trials=1 + other_trials(prob, store))
+    tidy(rows)
     for entry in entries:
         entry["extra"].update(growth.get(entry["task"], {}))
     build = partial(assemble, prob, parts.train, seed=spec.seed)
@@ -188,6 +189,7 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
     program, history = run.train("final fit", build, look if known else None)
     checks += [check for assembly in assemblies for check in check_end(assembly, program)]
     assemblies.clear()
+    tidy(rows)
     for line in sentences(checks):
         run.reporter.note(line)
     program = with_options(program, options)
@@ -222,14 +224,15 @@ def _fit_rows(prob: Problem, run: Run, store: Store) -> Version:
         "review": _described(review),
         "parameters": program.parameter_count(),
     }
+    trained = [str(k) for k in rows.keys[parts.train]]
     return Version(
         program,
         evidence,
         review,
         outputs,
-        backgrounds(program, rows.take(parts.train), spec),
-        [str(k) for k in rows.keys[parts.train]],
-        [str(k) for k in rows.keys[near]],
+        backgrounds(program, rows, parts.train, spec),
+        trained,
+        trained if near is parts.train else [str(k) for k in rows.keys[near]],
     )
 
 
@@ -267,7 +270,7 @@ def judged_by_episodes(prob: Problem, program: Learned, history: dict[str, Any],
         "review": {"n": episodes, "from": f"seed {HELD_OUT}", "to": f"seed {HELD_OUT + episodes - 1}"},
         "parameters": program.parameter_count(),
     }
-    return Version(program, evidence, None, outputs, backgrounds(program, None, spec), [], [])
+    return Version(program, evidence, None, outputs, backgrounds(program, None, None, spec), [], [])
 
 
 def _learn(prob: Problem, run: Run) -> tuple[Learned, dict[str, Any]]:

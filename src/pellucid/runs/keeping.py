@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pellucid.core.random import stream
-from pellucid.core.rows import Rows
+from pellucid.core.rows import Index, Rows
 from pellucid.core.task import Task
 from pellucid.explain import attribute, summarise
 from pellucid.runs.artefact import Learned, save_program, save_rows
@@ -21,21 +21,24 @@ from pellucid.store.store import Store
 ATTRIBUTED = 16  # review rows whose attributions every version keeps
 
 
-def backgrounds(program: Learned, train: Rows | None, spec: Spec) -> dict[str, Rows]:
-    """Reference rows of each task's explanations: training rows; for a policy, states that it visits."""
+def backgrounds(program: Learned, rows: Rows | None, train: Index | None, spec: Spec) -> dict[str, Rows]:
+    """Reference rows of each task's explanations: of those at `train`; for a policy, states that it visits."""
     found = {}
     for name, task in program.tasks.items():
-        if train is None or not on_rows(task):
+        at: Index | None = None
+        if rows is None or train is None or not on_rows(task):
             seeds = range(HELD_OUT - 1000, HELD_OUT - 1000 + 16)
             options, clock = task.options.get("env_options"), task.options.get("clock")
             choose, env = greedy(program, task), str(task.options["env"])
-            rows = rollout(env, choose, seeds, options=options, clock=clock, keep=4096).states
+            met = rollout(env, choose, seeds, options=options, clock=clock, keep=4096).states
+        elif trades(task):
+            met = visited(program, task, rows.take(train))
         else:
-            rows = visited(program, task, train) if trades(task) else train
-            rows = replace(rows, targets={})
+            met, at = rows, train  # of very many rows, only the drawn ones are copied
         asked, each = spec.explain.background, spec.explain.summarise
-        chosen = stream(spec.seed, f"background/{name}").permutation(len(rows))[: asked * max(1, each)]
-        some = rows.take(np.sort(chosen))
+        chosen = stream(spec.seed, f"background/{name}").permutation(len(met if at is None else at))
+        chosen = np.sort(chosen[: asked * max(1, each)])
+        some = replace(met.take(chosen if at is None else at[chosen]), targets={})
         found[name] = summarise(some, program.schema, asked, least=each) if each else some
     return found
 

@@ -143,7 +143,7 @@ def parts_of(plain: Plain) -> Parts:
     prob = replace(prob, rows=rows, data_sha=fingerprint(rows))
     with one_thread():
         entries = judge_folds(prob, [FoldResult(fold, program)])[0] if plain.review else []
-        background = backgrounds(program, rows.take(fold.train), spec)
+        background = backgrounds(program, rows, fold.train, spec)
     evidence = {
         "program": spec.name,
         "tasks": entries,
