@@ -18,7 +18,7 @@ def of_passes(gains: Tensor, active: Tensor) -> Tensor:
 
     A pair of passes is one draw, and draws are independent. Few draws make the error of a single player noisy, so its
     size is taken from all passes, as if they were independent, times what pairing saves over all players together. Of a
-    single pair that is not known: its error is overstated, and needs no help from the other players.
+    single pair that is not known: its error is overstated, and needs less help from the other players.
 
     Args:
         gains: what each player gained in each walk.
@@ -27,7 +27,7 @@ def of_passes(gains: Tensor, active: Tensor) -> Tensor:
     passes, b = gains.shape[1:3]
     alone = _squared(gains)
     if passes == 2:
-        return alone.sqrt()
+        return _with_others(alone, active.any(1), b, OTHERS / 4.0).sqrt()
     paired = _squared(gains.reshape(len(gains), -1, 2, *gains.shape[2:]).mean(2))
     alone = alone * _scale(paired, alone)
     return _with_others(alone, active.any(1), b * (passes - 1)).sqrt()
@@ -69,11 +69,11 @@ def _scale(right: Tensor, shape: Tensor) -> Tensor:
     return right.sum(1, keepdim=True) / shape.sum(1, keepdim=True).clamp(min=1e-300)
 
 
-def _with_others(squared: Tensor, active: Tensor, draws: int) -> Tensor:
-    """A player's squared error from its own draws and, worth `OTHERS` draws, the mean of all that take part."""
+def _with_others(squared: Tensor, active: Tensor, draws: int, others: float = OTHERS) -> Tensor:
+    """A player's squared error from its own draws and, worth `others` draws, the mean of all that take part."""
     part = active[..., None]
     mean = (squared * part).sum(1, keepdim=True) / part.sum(1, keepdim=True).clamp(min=1)
-    return torch.where(part, (draws * squared + OTHERS * mean) / (draws + OTHERS), 0.0)
+    return torch.where(part, (draws * squared + others * mean) / (draws + others), 0.0)
 
 
 def _left(gains: Tensor, known: list[Tensor]) -> Tensor:
