@@ -79,7 +79,7 @@ def test_a_folder_is_fitted_and_reported(
     assert main(["explain", "bars@1", "--grain", "part", "--parts", "9", "--json", "--html", "why.html"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert len(found["players"]) == len(found["laid"][0]["places"]) == 9
-    assert "image[rows 0-3, columns 4-7]" in found["players"]
+    assert "image[rows 0-10, columns 11-20]" in found["players"]
     assert Path("why.html").read_text().count("<image ") == 4  # plain and coloured, for wide and for narrow pages
 
 
