@@ -110,6 +110,7 @@ def _ensemble(spec: Spec, plan: Plan, seed: int) -> Network:
         encoders=plan.encoders,
         # What a trained encoder says of a text or an image changes under an expert that stays.
         expert=spec.network.expert and not plan.encoders and spec.train.early_stop.held_out is not None,
+        scaled=True,
         seed=seed,
     )
     network.cut(plan.blocks)

@@ -4,10 +4,15 @@ After TabM (Gorishniy, Kotelnikov & Babenko 2024): the members' hidden layers ar
 member only scales what goes in and out of it (BatchEnsemble, Wen et al. 2020) and has a head of its own. Each member
 is trained on its own loss, the program answers with their mean: an ensemble for little more than the price of one.
 
-    [z, a] = sum over fields of W_f e_f(x_f)           e_f: pieces of a number, or a one-hot category
-    h_k = relu(s_k * z + b_k)                           s_k: random signs at first, so that members differ
+    [z_f, a_f] = W_f e_f(x_f)                           e_f: pieces of a number, or a one-hot category
+    z_k = sum over fields of r_kf z_f                   r_kf: normal at first, so that members differ
+    a   = sum over fields of a_f
+    h_k = relu(s_k * z_k + b_k)
     h_k = relu(s_k * (W (r_k * h_k)) + b_k)             for each further layer
     y_k = H_k h_k + c_k + a                             a: an additive path past the hidden layers, for all members
+
+By r_kf each member reads a mixture of the fields of its own, so that members fit the noise in ways of their own, which
+their mean leaves out; with random signs s_k alone (`scaled` is false: programs of before) all read the same mixtures.
 
 Numbers are cut into pieces at the quantiles of the training part (Gorishniy et al. 2022), beside themselves.
 """
@@ -27,6 +32,8 @@ from pellucid.nn.network import Network, safe
 from pellucid.nn.pieces import PieceEncoder
 from pellucid.nn.series import SeriesNetwork
 from pellucid.nn.tokens import TokensNetwork
+
+TOGETHER = 32  # fields that are mixed at once: the answers of so many are held in memory
 
 
 class Shared(nn.Module):
@@ -67,6 +74,7 @@ class EnsembleNetwork(Network):
         mix: task -> "probability" (the mean is taken of probabilities), "each" (of every column's own) or "mean".
         encoders: see `Network`.
         expert: room for an additive model that answers beside the members, with the weight `expert_share`.
+        scaled: members scale every field (r_kf); without, they begin with random signs s_k.
     """
 
     expert_share: Tensor
@@ -86,6 +94,7 @@ class EnsembleNetwork(Network):
         mix: Mapping[str, str] | None = None,
         encoders: Mapping[str, Mapping[str, Any]] | None = None,
         expert: bool = False,
+        scaled: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__({}, {}, {}, width=width, depth=1, activation="relu", seed=seed)
@@ -102,6 +111,7 @@ class EnsembleNetwork(Network):
             "mix": dict(mix or {}),
             **({"encoders": described(encoders)} if encoders else {}),
             **({"expert": True} if expert else {}),
+            **({"scaled": True} if scaled else {}),
         }
         self.inputs = {task: tuple(fields) for task, fields in inputs.items()}
         self.mix = dict(mix or {})
@@ -124,6 +134,8 @@ class EnsembleNetwork(Network):
             how = (encoders or {}).get(field, {})
             self.encoders[safe(field)] = PieceEncoder(columns, out, pieces=pieces) if cut else build(how, columns, out)
         self.signs = nn.Parameter(torch.ones(members, width))
+        self.scales = nn.Parameter(torch.ones(members, len(widths))) if scaled else None
+        self.column = {field: i for i, field in enumerate(sorted(widths))}  # a stored architecture has sorted keys
         self.biases = nn.Parameter(torch.zeros(members, width))
         self.trunk = nn.Sequential(*(Shared(width, width, members) for _ in range(depth - 1)))
         self.heads = nn.ModuleDict(
@@ -148,8 +160,11 @@ class EnsembleNetwork(Network):
             nn.init.normal_(weight, std=1.0 / math.sqrt(max(1, fan_in)), generator=generator)
             if isinstance(encoder, PieceEncoder):
                 weight[:, : encoder.low.numel()] = 0.0  # begins linear; the pieces grow where they are needed
-        draw = torch.randint(0, 2, self.signs.shape, generator=generator)
-        self.signs.copy_(2.0 * draw - 1.0)
+        if self.scales is not None:
+            nn.init.normal_(self.scales, generator=generator)
+        else:
+            draw = torch.randint(0, 2, self.signs.shape, generator=generator)
+            self.signs.copy_(2.0 * draw - 1.0)
         nn.init.normal_(self.biases, std=0.5, generator=generator)
         for layer in self.trunk:
             assert isinstance(layer, Shared)
@@ -201,18 +216,28 @@ class EnsembleNetwork(Network):
             pieces += [True] * cut + [False] * (parts[-1].shape[1] - cut)
         return torch.cat(parts, dim=1), torch.tensor(pieces)
 
-    def encoded(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
-        """The sum of what a task's fields give, shape (n, width + the heads' widths)."""
-        z: Any = 0.0
-        for field in self.inputs[task]:
-            z = z + self.encoders[safe(field)](blocks[field])
-        out: Tensor = z
-        return out
+    def encoded(self, blocks: Mapping[str, Tensor], task: str) -> tuple[Tensor, Tensor]:
+        """The sum of what the fields give, (n, width + heads), and what members make of it, (n, K or 1, width)."""
+        width, fields = self.architecture["width"], self.inputs[task]
+        plain: Any = 0.0
+        mixed: Any = 0.0
+        for start in range(0, len(fields), TOGETHER):
+            part = fields[start : start + TOGETHER]
+            told = [self.encoders[safe(field)](blocks[field]) for field in part]
+            if self.scales is None:
+                for one in told:
+                    plain = plain + one
+                continue
+            stacked = torch.stack(told)
+            plain = plain + stacked.sum(0)
+            # One product, and some columns too many, is faster than a product a row.
+            scales = self.scales[:, [self.column[field] for field in part]]
+            mixed = mixed + (scales @ stacked.flatten(1)).view(-1, *stacked.shape[1:])
+        return plain, plain[:, None, :width] if self.scales is None else mixed[..., :width].transpose(0, 1)
 
-    def hidden(self, encoded: Tensor) -> Tensor:
-        """The members' last hidden layer, shape (n, K, width)."""
-        z = encoded[:, : self.architecture["width"]] + self.bias
-        h = torch.relu(torch.addcmul(self.biases, z[:, None, :], self.signs))
+    def hidden(self, z: Tensor) -> Tensor:
+        """The members' last hidden layer, shape (n, K, width), of their own sums of the fields."""
+        h = torch.relu(torch.addcmul(self.biases, z + self.bias, self.signs))
         for layer in self.trunk:
             h = torch.relu(layer(h))
         return h
@@ -224,17 +249,17 @@ class EnsembleNetwork(Network):
 
     def members(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head and member, each (n, K, k)."""
-        return self._members(self.encoded(blocks, task), task)
+        return self._members(*self.encoded(blocks, task), task)
 
-    def _members(self, encoded: Tensor, task: str) -> dict[str, Tensor]:
-        heads, hidden = self.heads[safe(task)], self.hidden(encoded)
+    def _members(self, encoded: Tensor, z: Tensor, task: str) -> dict[str, Tensor]:
+        heads, hidden = self.heads[safe(task)], self.hidden(z)
         assert isinstance(heads, nn.ModuleDict)
         return {name: head(hidden) + encoded[:, None, self.spans[task, name]] for name, head in heads.items()}
 
     def actor(self, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
         """Raw outputs of every head, each (n, k): the mean of the members' answers, weighed with the expert's."""
-        encoded = self.encoded(blocks, task)
-        found = self._members(encoded, task)
+        encoded, z = self.encoded(blocks, task)
+        found = self._members(encoded, z, task)
         share = float(self.expert_share) if self.expert else 0.0
         if not share:
             return {name: self._mean(raw, task) for name, raw in found.items()}
@@ -258,11 +283,12 @@ class EnsembleNetwork(Network):
 
     def features(self, blocks: Mapping[str, Tensor], task: str) -> Tensor:
         """The mean of the members' last hidden layer, shape (n, width)."""
-        return self.hidden(self.encoded(blocks, task)).mean(1)
+        return self.hidden(self.encoded(blocks, task)[1]).mean(1)
 
     def shared(self) -> list[nn.Parameter]:
         """What the tasks share: all but the heads."""
-        return [*self.encoders.parameters(), self.bias, self.signs, self.biases, *self.trunk.parameters()]
+        own = [self.bias, self.signs, *([] if self.scales is None else [self.scales]), self.biases]
+        return [*self.encoders.parameters(), *own, *self.trunk.parameters()]
 
 
 KINDS: dict[str, type[Network]] = {

@@ -17,7 +17,7 @@ TABLE: dict[str, Any] = {
     "network": {"kind": "ensemble", "width": 128, "depth": 2, "members": 16, "pieces": 32},
     "train": {
         "updates": 2000,
-        "lr": 1e-3,
+        "lr": 4e-3,
         "weight_decay": 3e-4,
         "schedule": "cosine",
         "early_stop": {"held_out": 0.2, "patience": 16, "passes": 250},
