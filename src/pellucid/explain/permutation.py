@@ -5,8 +5,9 @@ of the output when it joins. The walk in reverse order is averaged with it, whic
 The sum of a walk is f(x) - f(b), so the values add up to f(x) minus the mean output of the background, exactly.
 
 Differs from the papers: a coalition is valued on one background row, not on all, and every background row counts the
-same ("a pass"), so that the background's own variance cancels. The least budget is one pass; `TWICE` of its background
-rows are walked a second time, by which its error is told (`explain.spread`). More passes come in pairs: the second
+same ("a pass"), so that the background's own variance cancels. The least budget is one pass, of few players two; in a
+single one `TWICE` background rows are walked a second time, by which its error is told (`explain.spread`). More passes
+come in pairs: the second
 walks each background row in the same order with its halves swapped, so that a player that came early comes late; on
 networks of breast cancer and digits that took a fifth off the error. Its two passes are taken as if they were
 independent, which overstates the error of a single pair, by 1.3 to 1.4 times on the same networks. Players whose values
@@ -32,12 +33,15 @@ PREPARED = 16_384  # coalitions prepared at a time: more of them are given back 
 MOST_MASKED = 1 << 26  # players of coalitions prepared at a time, when there are very many players
 LEAST_FREEDOM = 20  # degrees of freedom of an error: with fewer, two errors are no 95 % interval
 ENOUGH = 30  # background rows from which on one pass can tell its error
+MANY = (
+    16  # players likewise: of policies with 4 to 11 the errors of one pass were too small (`bench/explain_policy.py`)
+)
 TWICE = 12  # of them that are walked twice then
 
 
 def passes_for(evaluations: int, b: int, d: int) -> int:
     """How many passes over b background rows a budget per row buys: one, or an even number; above two when b < 20."""
-    least = 1 if b >= ENOUGH else 2 if b >= LEAST_FREEDOM else 2 * (1 + -(-LEAST_FREEDOM // b))
+    least = 1 if b >= ENOUGH and d >= MANY else 2 if b >= LEAST_FREEDOM else 2 * (1 + -(-LEAST_FREEDOM // b))
     return max(least, evaluations // (b * 2 * max(1, d - 1)) // 2 * 2)
 
 
