@@ -54,7 +54,7 @@ class PellucidClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]  # sci
         pieces: int = 32,
         updates: int = 2000,
         batch: int = 256,
-        lr: float = 1e-3,
+        lr: float = 4e-3,
         optimiser: str = "adamw",
         weight_decay: float = 3e-4,
         noise: float = 0.0,
