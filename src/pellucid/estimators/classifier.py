@@ -59,7 +59,7 @@ class PellucidClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]  # sci
         weight_decay: float = 3e-4,
         noise: float = 0.0,
         schedule: str = "cosine",
-        warmup: float = 0.0,
+        warmup: float = 0.05,
         held_out: float | None = 0.2,
         patience: int = 16,
         review: float = 0.0,

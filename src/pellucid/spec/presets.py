@@ -20,6 +20,7 @@ TABLE: dict[str, Any] = {
         "lr": 4e-3,
         "weight_decay": 3e-4,
         "schedule": "cosine",
+        "warmup": 0.05,
         "early_stop": {"held_out": 0.2, "patience": 16, "passes": 250},
     },
 }
