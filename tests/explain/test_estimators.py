@@ -68,11 +68,11 @@ def test_values_add_up_whatever_the_sizes(d, b, n, seed):
 
 
 def test_budget_and_least_number_of_passes():
-    assert passes_for(0, 100, 16) == 1
-    assert passes_for(5999, 100, 16) == 1
-    assert passes_for(6000, 100, 16) == 2
-    assert passes_for(0, 100, 15) == 2  # few players: the error of one pass was too small on policies
-    assert passes_for(0, 29, 16) == 2  # too few background rows to tell an error from one pass
+    assert passes_for(0, 100, 30) == 1
+    assert passes_for(11_599, 100, 30) == 1
+    assert passes_for(11_600, 100, 30) == 2
+    assert passes_for(0, 100, 29) == 2  # few players: the error of one pass was too small on policies
+    assert passes_for(0, 29, 30) == 2  # too few background rows to tell an error from one pass
     assert passes_for(8000, 100, 11) == 4
     assert passes_for(0, 1, 5) == 42  # few background rows: more passes, else the error has no meaning
     assert passes_for(1000, 10, 1) == 50

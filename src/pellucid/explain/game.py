@@ -25,9 +25,7 @@ Blocks = dict[str, Tensor]
 ValueFunction = Literal["interventional", "conditional"]
 
 CHUNK = 1024  # rows a call: activations stay near the second-level cache, and their memory is not given back each time
-NARROW = (
-    1 << 18
-)  # numbers of a call up to which it may have twice the rows: calls cost narrow networks more than misses
+NARROW = 1 << 18  # numbers of a call up to which it may have twice the rows: of narrow networks calls cost more
 WIDE = 16384  # numbers in float64, as foreign models read them: their calls cost more than cache misses do
 KEPT = 1 << 24  # bytes: from a block of that size on, freed memory is given back to the system
 VALUES = 1 << 24  # numbers of a call: mixed pictures, which may have 100,000 columns, are some 64 MB

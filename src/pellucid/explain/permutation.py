@@ -34,7 +34,7 @@ MOST_MASKED = 1 << 26  # players of coalitions prepared at a time, when there ar
 LEAST_FREEDOM = 20  # degrees of freedom of an error: with fewer, two errors are no 95 % interval
 ENOUGH = 30  # background rows from which on one pass can tell its error
 MANY = (
-    16  # players likewise: of policies with 4 to 11 the errors of one pass were too small (`bench/explain_policy.py`)
+    30  # players likewise: so many were measured; of policies with 4 to 11 the errors were too small (both in bench/)
 )
 TWICE = 12  # of them that are walked twice then
 
