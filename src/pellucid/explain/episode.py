@@ -6,9 +6,7 @@ experiment answers: `explain.outcome`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +16,15 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.task import Task, output_named
+from pellucid.core.task import output_named
 from pellucid.explain.attribution import attribute
-from pellucid.explain.explanation import Array, Explanation
+from pellucid.explain.explanation import Array, Explanation, long_frame
+from pellucid.explain.filed import read_json, write_json
 from pellucid.explain.game import declared_task
 from pellucid.explain.margins import Paired, components, decided, margin_names
-from pellucid.explain.together import joined_players
 
 if TYPE_CHECKING:
     import pandas as pd
-
-EVALUATIONS = 2000  # of a step, when nothing is said
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,30 +143,14 @@ class EpisodeExplanation:
 
     def to_frame(self) -> pd.DataFrame:
         """One line per step, player and output: step, key, chosen, reward, player, output, value, error, input."""
-        import pandas as pd
-
-        d, names = len(self.players), self.names
-        k, n = len(names), len(self)
-        values, error = (
-            np.concatenate([own, of_margin], axis=2)
-            for own, of_margin in (
-                (self.outputs.values, self.margin_values),
-                (self.outputs.error, self.margin_error),
-            )
-        )
-        return pd.DataFrame(
-            {
-                "step": np.repeat(np.arange(n), d * k),
-                "key": np.repeat(np.asarray(self.outputs.keys, dtype=object), d * k),
-                "chosen": np.repeat(np.asarray(self.chosen, dtype=object), d * k),
-                "reward": np.repeat(self.rewards, d * k),
-                "player": np.tile(np.repeat(np.asarray(self.players, dtype=object), k), n),
-                "output": np.tile(np.asarray(names, dtype=object), n * d),
-                "value": values.ravel(),
-                "error": error.ravel(),
-                "input": np.repeat(self.outputs.inputs.ravel(), k),
-            }
-        )
+        own, each = self.outputs, len(self.players) * len(self.names)  # lines of a step
+        values = np.concatenate([own.values, self.margin_values], axis=2)
+        error = np.concatenate([own.error, self.margin_error], axis=2)
+        frame = long_frame(replace(own, outputs=self.names, error=error), "value", values)
+        frame.insert(0, "step", np.repeat(np.arange(len(self)), each))
+        frame.insert(2, "chosen", np.repeat(np.asarray(self.chosen, dtype=object), each))
+        frame.insert(3, "reward", np.repeat(self.rewards, each))
+        return frame
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `from_json` gives back every number exactly."""
@@ -198,8 +178,7 @@ class EpisodeExplanation:
 
     def save(self, path: str | Path) -> Path:
         """Write it as JSON."""
-        Path(path).write_text(json.dumps(self.to_json()), encoding="utf-8")
-        return Path(path)
+        return write_json(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> EpisodeExplanation:
@@ -208,13 +187,7 @@ class EpisodeExplanation:
         Raises:
             DataError: the file cannot be read, or is something else.
         """
-        try:
-            raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"'{path}' cannot be read: {error}", where="EpisodeExplanation.load(...)", mend="give what save() wrote"
-            ) from error
-        return cls.from_json(raw if isinstance(raw, dict) else {})
+        return cls.from_json(read_json(path, where="EpisodeExplanation.load(...)"))
 
     def text(self, *, output: str | int | None = None, k: int = 8) -> str:
         """A few lines for the terminal: how it went, and the mean absolute values."""
@@ -260,7 +233,7 @@ def explain_course(
     Args:
         background: states that the policy itself visits.
         told: what these are, in a sentence.
-        options: of `attribute`; of `evaluations` two passes of permutations are the least.
+        options: of `attribute`.
     Raises:
         SchemaError: no such task, or it takes no actions.
     """
@@ -274,7 +247,7 @@ def explain_course(
         course.states,
         task,
         background=background,
-        **{**options, "evaluations": _enough(program, declared, len(background), options)},
+        **options,
     )
     n = len(found)  # fewer than there were steps after Ctrl-C
     at = k + which.reshape(len(own), -1)[:n]  # the output that is a step's margin, (n, margins)
@@ -294,13 +267,6 @@ def explain_course(
         end=course.end if n == len(own) else "cut",
         background=told,
     )
-
-
-def _enough(program: Program, task: Task, b: int, options: Mapping[str, Any]) -> int:
-    """Evaluations of two passes at least: on policies the errors of one were too small (`bench/explain_policy.py`)."""
-    named = {name: options[name] for name in ("grain", "parts") if name in options}
-    d = len(joined_players(program.schema.players(task.inputs, **named), options.get("together")))
-    return max(int(options.get("evaluations", EVALUATIONS)), 4 * b * max(1, d - 1))
 
 
 def _choices(actions: npt.NDArray[Any], are_choices: bool) -> npt.NDArray[np.int64] | None:

@@ -9,7 +9,6 @@ This file holds the result; episodes are played by whoever has an environment (`
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +20,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Player
+from pellucid.explain.filed import read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,19 +110,12 @@ class Outcome:
 
     def save(self, path: str | Path) -> Path:
         """Write it as JSON."""
-        Path(path).write_text(json.dumps(self.to_json()), encoding="utf-8")
-        return Path(path)
+        return write_json(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Outcome:
         """Read what `save` wrote."""
-        try:
-            raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"'{path}' cannot be read: {error}", where="Outcome.load(...)", mend="give what save() wrote"
-            ) from error
-        return cls.from_json(raw if isinstance(raw, dict) else {})
+        return cls.from_json(read_json(path, where="Outcome.load(...)"))
 
     def text(self) -> str:
         """A few lines for the terminal."""
