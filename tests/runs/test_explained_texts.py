@@ -136,8 +136,9 @@ def test_the_command_line_shows_marks_numbers_and_a_page(
     assert main([*common, "--grain", "word", "--mask", "replace", "--replacement", "it", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["mask"] == "'it' stands for a word left out"
-    assert main([*common, "--grain", "word", "--seconds", "3"]) == 2
-    assert "does not go with --grain word" in capsys.readouterr().err
+    for option in (["--seconds", "3"], ["--parts", "4"], ["--together", "all=plot"], ["--value", "conditional"]):
+        assert main([*common, "--grain", "word", *option]) == 2
+        assert f"{option[0]} does not go with --grain word" in capsys.readouterr().err
     assert main([*common, "--grain", "word", "--method", "tree"]) == 2
 
 

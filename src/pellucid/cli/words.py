@@ -41,12 +41,17 @@ def run_words(args: argparse.Namespace, store: Store, entry: Entry) -> int:
     from pellucid.report.terminal.texts import texts_view
     from pellucid.runs.explaining_texts import explain_texts
 
-    given = {"--seconds": args.seconds, "--error": args.error, "--value": args.value != "interventional" or None}
-    for option, value in given.items():
-        if value is not None:
-            raise DataError(
-                f"{option} does not go with --grain {args.grain}.", where=option, mend="use --evaluations N"
-            )
+    budget, players = "use --evaluations N", "leave it out: the players are the words"
+    given = {
+        "--seconds": (args.seconds is not None, budget),
+        "--error": (args.error is not None, budget),
+        "--value": (args.value != "interventional", "leave it out: a word is there, or masked"),
+        "--parts": (args.parts is not None, players),
+        "--together": (bool(args.together), players),
+    }
+    for option, (is_given, mend) in given.items():
+        if is_given:
+            raise DataError(f"{option} does not go with --grain {args.grain}.", where=option, mend=mend)
     if len(args.task) > 1:
         raise DataError("words are explained of one task at a time.", where="--task", mend="give one --task")
     with reporting(args.quiet) as reporter:
