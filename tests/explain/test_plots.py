@@ -38,6 +38,12 @@ def test_every_kind_is_drawn_and_names_task_output_and_unit(kind: str, some: Exp
     assert any("predict: score (points)" in text for text in texts)
 
 
+def test_bars_are_of_the_row_that_is_named(some: Explanation) -> None:
+    one, every = (axes_of(some.plot("bar", k=4, row=row)).patches for row in (3, None))
+    assert np.allclose(sorted(bar.get_width() for bar in one), sorted(some.values[3, :, 0]))
+    assert np.allclose(sorted(bar.get_width() for bar in every), sorted(np.abs(some.values[:, :, 0]).mean(0)))
+
+
 def test_a_waterfall_leads_from_the_base_to_the_prediction(some: Explanation) -> None:
     axes = axes_of(some.plot("waterfall", k=2, row=3))
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]

@@ -81,14 +81,18 @@ class Explanation:
         """The position of an output, by name or position."""
         return output_named(name, self.outputs, self.task, where="Explanation.output(...)")
 
-    def top(self, k: int = 5, *, output: str | int = 0) -> list[Ranked]:
-        """The k players of largest mean absolute value; with one row, its signed values."""
+    def top(self, k: int = 5, *, output: str | int = 0, row: int | None = None) -> list[Ranked]:
+        """The k players of largest mean absolute value; of one row, its signed values."""
         at = self.output(output)
         if len(self) == 0:
             return []
-        size = np.abs(self.values[:, :, at]).mean(0)
-        shown = self.values[0, :, at] if len(self) == 1 else size
-        error = np.sqrt(np.square(self.error[:, :, at]).sum(0)) / len(self)
+        row = 0 if row is None and len(self) == 1 else row
+        if row is None:
+            size = shown = np.abs(self.values[:, :, at]).mean(0)
+            error = np.sqrt(np.square(self.error[:, :, at]).sum(0)) / len(self)
+        else:
+            shown, error = self.values[row, :, at], self.error[row, :, at]
+            size = np.abs(shown)
         order = np.argsort(-size, kind="stable")[:k]
         return [Ranked(self.players[i], float(shown[i]), float(error[i])) for i in order]
 
@@ -169,7 +173,8 @@ class Explanation:
             kind: `bar`, with two standard errors; `waterfall` of one row; `swarm`, every row a mark; `heat`, players
                 by rows; `parts` of one row where they lie, on the picture or along the series (`grain="part"`).
             k: players that are shown, the largest.
-            row: of a waterfall or of parts; the first by default.
+            row: of bars (by default the mean size over all rows), of a waterfall or of parts (the first); a swarm and
+                a heat map show all.
         Raises:
             MissingExtra: matplotlib is not installed.
             DataError: there is no such kind or row, or there are no rows.

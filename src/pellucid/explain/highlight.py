@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.explain.plots import DOWN, UP
+from pellucid.explain.drawn import DOWN, UP
 
 if TYPE_CHECKING:
     from pellucid.explain.texts import TextExplanation

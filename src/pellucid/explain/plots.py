@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.explain.drawn import parts
+from pellucid.explain.drawn import DOWN, UP, parts
 
 if TYPE_CHECKING:
     from pellucid.explain.explanation import Explanation
 
 Array = npt.NDArray[np.float64]
-UP, DOWN = "#0b66a3", "#b8500b"
 SINGLE, BINS = 2000, 60  # marks up to which a swarm is drawn row by row; places across it
 
 
 def bars(explanation: Explanation, output: int, k: int, row: int | None) -> Any:
-    """The k largest values with two standard errors; of several rows the mean sizes."""
-    ranked = explanation.top(k, output=output)[::-1]
+    """The k largest values of a row with two standard errors; without one, of several rows the mean sizes."""
+    ranked = explanation.top(k, output=output, row=row)[::-1]
     figure, axes = _canvas(len(ranked))
     axes.barh([r.player for r in ranked], [r.value for r in ranked], xerr=[2 * r.error for r in ranked], color=UP)
     axes.set_xlabel(_label(explanation, output))

@@ -6,6 +6,7 @@ they vary most, into groups of equal size, so that the summaries count alike and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,16 +39,21 @@ def summarise(rows: Rows, schema: Schema, n: int = 32, *, least: int = LEAST) ->
     """
     where = "explain.summarise(...)"
     fields = [field for field in schema.inputs if field.name in rows.fields]
-    for field in fields:
-        if field.kind in ("text", "image") or field.width > 1:
-            what = f"'{field.name}' is no single number or word: it has no mean that a program could be asked about."
-            raise DataError(what, where=where, mend="give real rows as the background")
+    require_means(fields, where=where)
     if least < 2 or n < 1 or len(rows) < least:
         what = f"{len(rows)} rows cannot make {n} summaries of {least} rows or more."
         raise DataError(what, where=where, mend="give more rows, or ask for at least 2 a summary")
     groups = _halved(_positions(rows, fields), np.arange(len(rows)), min(n, len(rows) // least))
     columns: Columns = {field.name: _means(field, rows.fields[field.name], groups) for field in fields}
     return Rows(np.array([f"mean of {len(group)} rows, {i + 1}" for i, group in enumerate(groups)]), columns)
+
+
+def require_means(fields: Iterable[Field], *, where: str) -> None:
+    """Raises: DataError: one of the fields is a text, a picture or a series."""
+    for field in fields:
+        if field.kind in ("text", "image") or field.width > 1:
+            what = f"'{field.name}' is no single number or word: it has no mean that a program could be asked about."
+            raise DataError(what, where=where, mend="take real rows as the background")
 
 
 def _positions(rows: Rows, fields: list[Field]) -> Floats:
