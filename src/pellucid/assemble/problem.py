@@ -21,6 +21,7 @@ from pellucid.spec.series import SeriesData
 
 if TYPE_CHECKING:
     from pellucid.data.prices import PriceTable
+    from pellucid.data.series import SeriesTable
 
 STALE = 0.05  # share of days of a year whose open repeats the last close
 
@@ -135,10 +136,19 @@ def problem(spec: Spec, source: Any = None, progress: Callable[[float, int], Non
 
 def _of_series(spec: Spec, data: SeriesData, source: Any, progress: Callable[[float, int], None] | None) -> Problem:
     from pellucid.data.series import read_series
-    from pellucid.data.windows import schema_fields, windows
+    from pellucid.data.windows import windows
 
     table = read_series(source, data, progress)
     rows, notes = windows(table, data)
+    return series_problem(spec, data, table, rows, notes)
+
+
+def series_problem(
+    spec: Spec, data: SeriesData, table: SeriesTable, rows: Rows, notes: tuple[str, ...] = ()
+) -> Problem:
+    """The problem of series that are read, and of their windows."""
+    from pellucid.data.windows import schema_fields
+
     if not spec.tasks:
         spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": "horizons"}})
     bad = table.quarantine

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.assemble.problem import Problem, task_name
+from pellucid.assemble.problem import series_problem
 from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
 from pellucid.data.profile import Finding, profile_columns
 from pellucid.data.reading import read_source
 from pellucid.data.series import SeriesTable, read_series, until
 from pellucid.data.tables import known_columns
-from pellucid.data.windows import schema_fields, windows
+from pellucid.data.windows import windows
 from pellucid.runs.check_data import DataReport, as_finding
 from pellucid.runs.moments import split_series
 from pellucid.spec.model import Spec
@@ -50,7 +50,7 @@ def check_series(source: Any, spec: Spec) -> DataReport:
     try:
         table = read_series(found, data)
         rows, notes = windows(table, data)
-        problem = _problem(spec, table, rows, data)
+        problem = series_problem(spec, data, table, rows)
         train, review, folds, _ = split_series(problem, None)
     except DataError as error:
         report.problems.append(as_finding("reading", error))
@@ -156,10 +156,3 @@ def _alike(pairs: Sequence[tuple[Floats, Floats]]) -> float:
     if sum(map(len, left)) < FEWEST:
         return 0.0
     return float(abs(np.mean(np.concatenate(left) * np.concatenate(right))))
-
-
-def _problem(spec: Spec, table: SeriesTable, rows: Rows, data: SeriesData) -> Problem:
-    if not spec.tasks:
-        spec = spec.replace({f"tasks.{task_name(data.target)}": {"kind": "horizons"}})
-    fields = schema_fields(table, data)
-    return Problem(spec, rows, fields, purge=data.horizon, target_kind="horizons", season=table.season)
