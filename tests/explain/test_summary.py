@@ -97,6 +97,27 @@ def test_a_version_keeps_means_only(tmp_path: Path) -> None:
     assert program.explain(table[["income", "debt"]].head(1)).background_n == 10
 
 
+def test_what_has_no_mean_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    notes = [f"the {i % 7} th of many notes that somebody wrote on day {i}" for i in range(60)]
+    table = pd.DataFrame({"note": notes, "paid": ["yes", "no"] * 30})
+    began: list[str] = []
+
+    class Watching:
+        def on_start(self, run: object) -> None:
+            began.append("trained")
+
+    with pytest.raises(DataError, match="'note' is no single number"):
+        pellucid.fit(
+            data=table,
+            target="paid",
+            name="notes",
+            store=tmp_path / "s",
+            overrides=("explain.summarise=5", "train.updates=5"),
+            callbacks=[Watching()],
+        )
+    assert began == []
+
+
 @pytest.mark.parametrize(
     ("data", "each", "said"),
     [

@@ -23,6 +23,7 @@ from pellucid.core.rows import Rows
 from pellucid.core.task import Task
 from pellucid.envs.making import Stepping, using
 from pellucid.evidence.folds import touched, walk_forward
+from pellucid.explain.summary import require_means
 from pellucid.rl.tabular import TabularProgram
 from pellucid.runs.artefact import FORMAT, Learned, provenance
 from pellucid.runs.calibrating import calibrated, with_options
@@ -90,6 +91,8 @@ def fit(
     prob = read_problem(spec, source, store, reporter)
     require_same_program(prob, store)
     require_sensitive(prob)
+    if spec.explain.summarise:
+        require_means(prob.fields, where="explain.summarise")
     prob = starting(replace(prob, notes=(*prob.notes, *_forgotten(store, spec.name))), store)
     for note in prob.notes:
         reporter.note(note)
