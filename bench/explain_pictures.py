@@ -115,7 +115,7 @@ def problem(name: str, program: Any, rows: Any, background: Any, task: str, part
     """The output of that name, else of each row the largest."""
     from pellucid.explain.attribution import game_of
 
-    game, _ = game_of(program, rows, task, background=background, grain="part", parts=parts)
+    game = game_of(program, rows, task, background=background, grain="part", parts=parts)
     largest = game.outputs(game.x).argmax(1).tolist()
     chosen = [list(program.tasks[task].outputs).index(output)] * len(rows) if output else largest
     return Problem(name, program, rows, background, task, parts, game, chosen)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pellucid.report import charts
 from pellucid.report.charts import Amount, Bin, Column, Estimate, Moved, Piece, Region, Series, Shift, Span, Step, Tried
+from pellucid.report.charts.overlay import outlines
 from pellucid.report.markup import Markup
 from pellucid.report.png import png
 from pellucid.report.svg import Scale, fit_scale, shorten, standalone, text_width
@@ -299,3 +300,17 @@ def test_a_swarm_of_very_many_rows_is_binned_and_counts_every_row() -> None:
     ]  # type: ignore[union-attr]
     assert len(hints) < 100
     assert sum(hints) == 5000
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_outlines_enclose_what_they_are_of(seed: int) -> None:
+    """Area by the shoelace formula, and every pixel's middle by the even-odd rule."""
+    from matplotlib.path import Path
+
+    inside = np.random.default_rng(seed).random((9, 12)) < (0.3, 0.5, 0.7, 0.9, 1.0)[seed]
+    loops = outlines(inside)
+    area = sum(a[0] * b[1] - b[0] * a[1] for loop in loops for a, b in zip(loop, [*loop[1:], loop[0]], strict=True)) / 2
+    assert area == inside.sum()
+    middles = np.stack(np.meshgrid(np.arange(12) + 0.5, np.arange(9) + 0.5), -1).reshape(-1, 2)
+    hits = sum(Path([*loop, loop[0]], closed=True).contains_points(middles).astype(int) for loop in loops)
+    assert (hits % 2 == inside.ravel()).all()

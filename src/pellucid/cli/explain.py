@@ -34,7 +34,8 @@ example:
   pellucid explain loans@1 --at 17 --together money=income,debt
   pellucid explain cartpole@1 --episode 7 --outcome 50 --html why.html
   pellucid explain reviews@1 --at 17 --grain word --html words.html
-  pellucid explain digits@1 --at 17 --grain part --parts 16 --html digit.html"""
+  pellucid explain digits@1 --at 17 --grain part --parts 16 --html digit.html
+  pellucid explain leaves@1 --at 17 --grain superpixel --parts 40 --html leaf.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--value", choices=["interventional", "conditional"], default="interventional")
     parser.add_argument(
         "--grain",
-        choices=["field", "group", "part", *WORDS],
-        help="players: whole fields, groups of lags, parts of pictures and series, or pieces of a text",
+        choices=["field", "group", "part", "superpixel", *WORDS],
+        help="players: whole fields, groups of lags, parts of pictures or series, superpixels, or pieces of a text",
     )
-    parser.add_argument("--parts", type=whole(1), metavar="N", help="with --grain part: patches or segments, about")
+    parser.add_argument("--parts", type=whole(1), metavar="N", help="with --grain part or superpixel: how many, about")
     parser.add_argument(
         "--together",
         action="append",

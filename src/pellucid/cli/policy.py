@@ -25,6 +25,12 @@ def explain_policy(args: argparse.Namespace) -> int:
             where=asked,
             mend="checks are of rows: leave --episode out; of one policy and one first day: give --task and --at once",
         )
+    if args.grain == "superpixel":
+        raise SpecError(
+            "superpixels are of single pictures, not of an episode.",
+            where="--grain superpixel",
+            mend="use --grain part: patches stay where they are from step to step",
+        )
     actor = actor_of(store, args.version, next(iter(args.task), None), args.data)
     task = actor.task
     if args.output:  # refused before anything is computed

@@ -7,12 +7,13 @@ never one-hot columns.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pellucid.core.errors import SchemaError, nearest
 from pellucid.core.parts import lags, newest_of, patches, segments
 
 Grain = Literal["field", "group", "part"]
+RowGrain = Literal["field", "group", "part", "superpixel"]  # the last: parts that every row has of its own
 PARTS = 16  # of a picture or a series, where nothing else is said
 FieldKind = Literal["numeric", "category", "boolean", "series", "image", "text"]
 
@@ -119,7 +120,17 @@ class Schema:
         )
 
     def players(self, fields: tuple[str, ...], grain: Grain = "group", parts: int = PARTS) -> list[Player]:
-        """The players of an explanation over `fields`, in schema order."""
+        """The players of an explanation over `fields`, in schema order.
+
+        Raises:
+            SchemaError: there is no such grain.
+        """
+        if grain not in get_args(Grain):
+            raise SchemaError(
+                f"no grain '{grain}' here; there are {', '.join(get_args(Grain))}.",
+                where="players of an explanation",
+                mend=nearest(grain, get_args(Grain)) or "use one of the names above",
+            )
         return [player for name in fields for player in self[name].players(grain, parts)]
 
     def to_json(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from pellucid.core.errors import DataError, nearest
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.schema import PARTS, Grain, Player, Schema
+from pellucid.core.schema import PARTS, Grain, Player, RowGrain, Schema
 from pellucid.explain import budget, doubts
 from pellucid.explain.checks import checked
 from pellucid.explain.estimate import Estimate, Explainer, Progress
@@ -25,6 +26,7 @@ from pellucid.explain.laid import laid_out
 from pellucid.explain.owen import owen_values
 from pellucid.explain.permutation import permutation_values
 from pellucid.explain.regression import regression_values
+from pellucid.explain.superpixels import outlined
 from pellucid.explain.together import Together, joined_players
 from pellucid.explain.tree import tree_values
 
@@ -54,7 +56,7 @@ def attribute(
     *,
     background: Rows | Blocks,
     method: str = "auto",
-    grain: Grain = "group",
+    grain: RowGrain = "group",
     parts: int = PARTS,
     together: Together | None = None,
     evaluations: int = 2000,
@@ -79,7 +81,8 @@ def attribute(
         method: a name in `pellucid.explain.ALL`; `auto` is exact when there are at most 10 players and enumeration
             costs at most four times what sampling would, else permutation (of conditional values: regression).
         grain: players are whole fields (`field`), the named lag groups of a series (`group`), or parts (`part`):
-            square patches of a picture, segments of equal length of a series.
+            square patches of a picture, segments of equal length of a series; `superpixel`: of each picture those
+            that follow its own outlines.
         parts: of a picture or a series, about so many; every pixel or lag by itself when there are no more.
         together: groups of fields that are one player each, by name: {"money": ["income", "debt"]}.
         evaluations: model evaluations per row. Permutation needs two passes over the background, so it spends
@@ -96,9 +99,35 @@ def attribute(
         SchemaError: unknown task or method; fields missing.
         DataError: an empty background; the program returns NaN or another shape, or raises.
     """
-    game, keys = game_of(
-        program, rows, task, background=background, grain=grain, parts=parts, together=together, value=value
-    )
+    declared = declared_task(program, task, where="explain.attribute(...)")
+    ask = partial(_explained, method=method, evaluations=evaluations, error=error, checks=checks, seed=seed)
+    if grain == "superpixel":
+        blocks = program.encode(background) if isinstance(background, Rows) else background
+        share = None if seconds is None else seconds / max(1, len(rows))
+
+        def one(row: Rows, players: list[Player]) -> Explanation:
+            game = Game(program, task, program.encode(row), blocks, joined_players(players, together), value)
+            return ask(game, row, seconds=share)
+
+        return outlined(program.schema, declared.inputs, rows, parts, one, progress)
+    game = game_of(program, rows, task, background=background, grain=grain, parts=parts, together=together, value=value)
+    return ask(game, rows, seconds=seconds, progress=progress)
+
+
+def _explained(
+    game: Game,
+    rows: Rows,
+    *,
+    method: str,
+    evaluations: int,
+    seconds: float | None,
+    error: float | None,
+    checks: bool,
+    seed: int,
+    progress: Progress | None = None,
+) -> Explanation:
+    """The values of a game, within a budget, with what may be wrong with them."""
+    keys = [str(key) for key in rows.keys]
     method = chosen(method, game, evaluations)
     budgeted = seconds is not None or error is not None
     if seconds is not None and error is not None:
@@ -123,7 +152,7 @@ def attribute(
         warnings.append(
             f"the largest standard error is {float(estimate.error.max()):.2g}, above the {error:g} asked for"
         )
-    declared = program.tasks[task]
+    program, declared = game.program, game.program.tasks[game.task]
     kept = rows.take(slice(0, done))
     players = game.players
     return Explanation(
@@ -135,13 +164,13 @@ def attribute(
         outputs=declared.outputs,
         keys=tuple(keys[:done]),
         inputs=_shown(kept, players, program.schema),
-        task=task,
+        task=game.task,
         unit=declared.unit,
         method=f"{method}: {estimate.note}",
         background_n=game.b,
         evaluations=game.evaluations,
         seed=seed,
-        value=value,
+        value="interventional" if game.neighbours is None else "conditional",
         warnings=tuple(warnings),
         laid=laid_out(kept, players, program.schema),
         checks=checked(game.part(slice(0, done)), estimate, seed) if checks and 0 < done == len(keys) else {},
@@ -158,12 +187,12 @@ def game_of(
     parts: int = PARTS,
     together: Together | None = None,
     value: ValueFunction = "interventional",
-) -> tuple[Game, list[str]]:
-    """The game that `attribute` plays, and the rows' keys."""
+) -> Game:
+    """The game that `attribute` plays."""
     declared = declared_task(program, task, where="explain.attribute(...)")
     players = joined_players(program.schema.players(declared.inputs, grain, parts), together)
     blocks = program.encode(background) if isinstance(background, Rows) else background
-    return Game(program, task, program.encode(rows), blocks, players, value), [str(key) for key in rows.keys]
+    return Game(program, task, program.encode(rows), blocks, players, value)
 
 
 def plan(
@@ -173,13 +202,17 @@ def plan(
     *,
     background: Rows | Blocks,
     method: str = "auto",
-    grain: Grain = "group",
+    grain: RowGrain = "group",
     parts: int = PARTS,
     together: Together | None = None,
     evaluations: int = 2000,
 ) -> budget.Plan:
-    """What `attribute` would cost: evaluations and seconds, from two timed calls. Arguments as there."""
-    game, _ = game_of(program, rows, task, background=background, grain=grain, parts=parts, together=together)
+    """What `attribute` would cost: evaluations and seconds, from two timed calls. Arguments as there.
+
+    Superpixels are counted as so many patches.
+    """
+    grain = "part" if grain == "superpixel" else grain
+    game = game_of(program, rows, task, background=background, grain=grain, parts=parts, together=together)
     return budget.planned(chosen(method, game, evaluations), game, evaluations)
 
 

@@ -46,12 +46,22 @@ def parts(explanation: Explanation, output: int, k: int, row: int | None) -> Any
 def _picture(ax: Any, one: Laid, row: int, values: Any, error: Any, strongest: float) -> None:
     pixels = one.pixels(row)
     ax.imshow(pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels, alpha=0.6)
-    rectangle = import_module("matplotlib.patches").Rectangle
-    for (top, left, bottom, right), value, sd in zip(one.places, values, error, strict=True):
-        tone = {"facecolor": UP if value >= 0 else DOWN, "alpha": 0.6 * abs(value) / strongest}
-        ax.add_patch(rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **tone))
-        if len(values) <= NUMBERED and abs(value) > 2 * sd and abs(value) > 0.1 * strongest:
-            ax.text((left + right - 1) / 2, (top + bottom - 1) / 2, f"{value:+.2g}", ha="center", va="center", size=7)
+    if one.regions is None:
+        rectangle = import_module("matplotlib.patches").Rectangle
+        for (top, left, bottom, right), value in zip(one.places, values, strict=True):
+            tone = {"facecolor": UP if value >= 0 else DOWN, "alpha": 0.6 * abs(value) / strongest}
+            ax.add_patch(rectangle((left - 0.5, top - 0.5), right - left, bottom - top, **tone))
+    else:
+        to_rgb = import_module("matplotlib.colors").to_rgb
+        tones = np.asarray([(*to_rgb(UP if v >= 0 else DOWN), 0.6 * abs(v) / strongest) for v in values])
+        ax.imshow(tones[one.parts(row)])
+    if len(values) <= NUMBERED:
+        parts = one.parts(row)
+        for part, (value, sd) in enumerate(zip(values, error, strict=True)):
+            if abs(value) > 2 * sd and abs(value) > 0.1 * strongest:
+                own = np.argwhere(parts == part)
+                y, x = own.mean(0) if one.regions is None else own[np.square(own - own.mean(0)).sum(1).argmin()]
+                ax.text(x, y, f"{value:+.2g}", ha="center", va="center", size=7)
     ax.set_axis_off()
 
 

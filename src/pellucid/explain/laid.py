@@ -26,6 +26,7 @@ class Laid:
         shape: of a picture (height, width, channels), of a series (length,).
         raw: what the rows hold, (n, values): pixels from 0 to 255 as uint8, or a series' numbers, newest first.
         newest: steps ahead of the present of a series' newest value.
+        regions: of superpixels the part that every pixel belongs to, (n, height * width); `places` is empty then.
     """
 
     field: str
@@ -34,6 +35,15 @@ class Laid:
     shape: tuple[int, ...]
     raw: npt.NDArray[Any]
     newest: int = 0
+    regions: npt.NDArray[np.uint32] | None = None
+
+    @classmethod
+    def outlined(
+        cls, field: str, players: tuple[int, ...], shape: tuple[int, ...], raw: npt.NDArray[Any], regions: Any
+    ) -> Laid:
+        """A picture in superpixels. Args: raw: (n, values). regions: (n, height, width)."""
+        of = np.asarray(regions, dtype=np.uint32).reshape(len(raw), -1)
+        return cls(field, players, (), shape, _bytes(raw), regions=of)
 
     @property
     def picture(self) -> bool:
@@ -42,6 +52,17 @@ class Laid:
     def pixels(self, row: int) -> npt.NDArray[np.uint8]:
         """A row's picture, (height, width, channels)."""
         found: npt.NDArray[np.uint8] = self.raw[row].reshape(self.shape)
+        return found
+
+    def parts(self, row: int) -> npt.NDArray[np.uint32]:
+        """The part of every pixel of a row's picture, (height, width), counted from 0."""
+        height, width = self.shape[:2]
+        if self.regions is not None:
+            found: npt.NDArray[np.uint32] = self.regions[row].reshape(height, width)
+            return found
+        found = np.zeros((height, width), dtype=np.uint32)
+        for part, (top, left, bottom, right) in enumerate(self.places):
+            found[top:bottom, left:right] = part
         return found
 
     def moments(self) -> npt.NDArray[np.int64]:
@@ -57,7 +78,11 @@ class Laid:
         else:
             raw = [[None if v != v else v for v in one] for one in raw]
         lists = {"players": list(self.players), "places": [list(one) for one in self.places]}
-        return {"field": self.field, **lists, "shape": list(self.shape), "newest": self.newest, "raw": raw}
+        made = {"field": self.field, **lists, "shape": list(self.shape), "newest": self.newest, "raw": raw}
+        if self.regions is not None:
+            each = [np.ascontiguousarray(one, dtype="<u4").tobytes() for one in self.regions]
+            made["regions"] = [base64.b64encode(one).decode() for one in each]
+        return made
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Laid:
@@ -70,7 +95,11 @@ class Laid:
             numbers = [[float("nan") if v is None else v for v in one] for one in raw]
             rows = np.asarray(numbers, dtype=np.float64).reshape(len(raw), -1)
         places = tuple(tuple(one) for one in found["places"])
-        return cls(found["field"], tuple(found["players"]), places, shape, rows, found["newest"])
+        regions = None
+        if "regions" in found:
+            of = [np.frombuffer(base64.b64decode(one), dtype="<u4") for one in found["regions"]]
+            regions = np.asarray(of, dtype=np.uint32).reshape(len(raw), -1)
+        return cls(found["field"], tuple(found["players"]), places, shape, rows, found["newest"], regions)
 
 
 def laid_out(rows: Rows, players: Sequence[Player], schema: Schema) -> tuple[Laid, ...]:

@@ -309,8 +309,8 @@ class ExplainSpec(Section):
         description="of a table: each reference row is the mean of so many training rows, at least 2; 0: real rows",
     )
     evaluations: int = Field(default=2000, ge=2, description="coalitions evaluated per explained row")
-    grain: Literal["field", "group", "part"] = Field(
-        default="group", description="players: whole fields, named groups of lags, or patches and segments"
+    grain: Literal["field", "group", "part", "superpixel"] = Field(
+        default="group", description="players: whole fields, groups of lags, patches and segments, or superpixels"
     )
     parts: Count = Field(default=16, description="patches of a picture, segments of a series, about")
 

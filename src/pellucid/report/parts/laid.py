@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.report.blocks import figure
-from pellucid.report.charts.overlay import Region, overlay_chart
+from pellucid.report.charts.overlay import Region, outlines, overlay_chart
 from pellucid.report.charts.segments import Span, segment_chart
 from pellucid.report.explained import at, names
 from pellucid.report.markup import Markup
@@ -37,14 +37,37 @@ def _picture(one: Json, field: Json, row: int, output: int, title: str) -> Marku
     pixels = np.frombuffer(base64.b64decode(field["raw"][row]), dtype=np.uint8).reshape(height, wide, channels)
     shown = pixels if channels in (1, 3) else pixels[:, :, :1]
     file = png(shown)
-    regions = [Region(name, place, value, error) for name, place, value, error in _shares(one, field, row, output)]
+    outlined = "regions" in field
+    regions = (_superpixels if outlined else _patches)(one, field, row, output)
     name, unit = text(field, "field"), text(one, "unit")
 
     def draw(width: int) -> Markup:
         return overlay_chart(f"{title}: {name}", regions, file, (height, wide), unit=unit, width=width)
 
     line = "Blue and + raise the output, orange and − lower it; in brackets: within two standard errors of zero."
-    return figure(responsive(draw, 640), f"{name} in {len(regions)} patches.", line)
+    kind = "superpixels" if outlined else "patches"
+    return figure(responsive(draw, 640), f"{name} in {len(regions)} {kind}.", line)
+
+
+def _patches(one: Json, field: Json, row: int, output: int) -> list[Region]:
+    return [
+        Region(name, place, value, error)
+        for (name, value, error), place in zip(_shares(one, field, row, output), field["places"], strict=True)
+    ]
+
+
+def _superpixels(one: Json, field: Json, row: int, output: int) -> list[Region]:
+    height, wide = field["shape"][:2]
+    labels = np.frombuffer(base64.b64decode(field["regions"][row]), dtype="<u4").reshape(height, wide)
+    found = []
+    for part, (name, value, error) in enumerate(_shares(one, field, row, output)):
+        inside = labels == part
+        ys, xs = np.nonzero(inside)
+        place = (int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1)
+        near = int(np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2))  # the centroid itself may lie outside
+        middle = (float(ys[near]) + 0.5, float(xs[near]) + 0.5)
+        found.append(Region(name, place, value, error, outlines(inside), middle))
+    return found
 
 
 def _series(one: Json, field: Json, row: int, output: int, title: str) -> Markup:
@@ -52,7 +75,7 @@ def _series(one: Json, field: Json, row: int, output: int, title: str) -> Markup
     moments = [float(newest - i) for i in range(length)]
     spans = [
         Span(name, newest - place[1] + 1.0, float(newest - place[0]), value, error)
-        for name, place, value, error in _shares(one, field, row, output)
+        for (name, value, error), place in zip(_shares(one, field, row, output), field["places"], strict=True)
     ]
     name, unit = text(field, "field"), text(one, "unit")
 
@@ -63,9 +86,10 @@ def _series(one: Json, field: Json, row: int, output: int, title: str) -> Markup
     return figure(responsive(draw, 820), f"{name} in {len(spans)} segments.", line)
 
 
-def _shares(one: Json, field: Json, row: int, output: int) -> list[tuple[str, list[int], Any, Any]]:
+def _shares(one: Json, field: Json, row: int, output: int) -> list[tuple[str, Any, Any]]:
+    """Name, value and error of every part."""
     players = names(one, "players")
     return [
-        (players[j], place, at(one.get("values"), row, j, output), at(one.get("error"), row, j, output))
-        for j, place in zip(field["players"], field["places"], strict=True)
+        (players[j], at(one.get("values"), row, j, output), at(one.get("error"), row, j, output))
+        for j in field["players"]
     ]
