@@ -87,3 +87,19 @@ def test_what_is_wrong_is_told_in_three_lines(
     assert said in error
     assert len(error.strip().splitlines()) == 3
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("question", ["counterfactual", "lime", "rules", "interactions", "importance"])
+def test_progress_is_told_and_can_be_silenced(
+    question: str, bank: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    common = ["inspect", question, "bank@1", *bank.flag, *WORDS[question]]
+    capsys.readouterr()
+    assert main([*common, "--quiet"]) == 0
+    silent = capsys.readouterr()
+    assert silent.err == ""
+    assert main(common) == 0
+    loud = capsys.readouterr()
+    assert loud.err != ""
+    assert loud.out == silent.out

@@ -81,6 +81,12 @@ def test_a_folder_is_fitted_and_reported(
     assert len(found["players"]) == len(found["laid"][0]["places"]) == 9
     assert "image[rows 0-10, columns 11-20]" in found["players"]
     assert Path("why.html").read_text().count("<image ") == 4  # plain and coloured, for wide and for narrow pages
+    assert main(["explain", "bars@1", "--grain", "superpixel", "--parts", "9", "--json", "--html", "why.html"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["players"] == [f"image[superpixel {i}]" for i in range(1, 10)]
+    assert Path("why.html").read_text().count('fill-rule="evenodd"') == 18
+    assert main(["inspect", "interactions", "bars@1", "--grain", "part", "--parts", "4", "--quiet"]) == 0
+    assert "image[rows 0-15, columns 0-15] x image[" in capsys.readouterr().out
 
 
 def test_worst_errors_are_the_surest_and_have_words() -> None:

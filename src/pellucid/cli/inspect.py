@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pellucid.cli.common import add_answers, add_rows, dump, number, open_store, whole, write_page
+from pellucid.cli.common import add_answers, add_rows, dump, number, open_store, reporting, whole, write_page
 
 if TYPE_CHECKING:
     from pellucid.runs.inspecting import Inspector
@@ -19,6 +19,7 @@ example:
   pellucid inspect rules cancer@1 --at 17 --precision 0.9
   pellucid inspect dependence cancer@1 --field age --ale --html age.html
   pellucid inspect interactions cancer@1 --at 17
+  pellucid inspect interactions digits@1 --at 17 --grain part --parts 9
   pellucid inspect importance cancer@1
   pellucid inspect surrogate cancer@1 --leaves 6"""
 
@@ -30,6 +31,12 @@ QUESTIONS = {
     "interactions": "what pairs of fields do together that they do not do apart",
     "importance": "how much the metric worsens when a field is shuffled",
     "surrogate": "a small tree in the place of the program, judged on rows held out",
+}
+
+GRAINS = {
+    "lime": ("group", "part"),
+    "interactions": ("group", "field", "part"),
+    "importance": ("field", "group", "part"),
 }
 
 
@@ -60,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parsers["dependence"].add_argument("--field", required=True, metavar="NAME", help="a field of one value")
     parsers["dependence"].add_argument("--ale", action="store_true", help="accumulated local effects")
     parsers["importance"].add_argument("--repeats", type=whole(1), default=5, metavar="N", help="shuffles (default: 5)")
+    for name, grains in GRAINS.items():
+        parsers[name].add_argument("--grain", choices=grains, default=grains[0], help=f"players (default: {grains[0]})")
+        parsers[name].add_argument(
+            "--parts", type=whole(1), default=16, metavar="N", help="with --grain part: patches or segments, about"
+        )
     parsers["surrogate"].add_argument("--leaves", type=whole(2), default=8, metavar="N", help="default: 8")
 
 
@@ -76,9 +88,10 @@ def run(args: argparse.Namespace) -> int:
     from pellucid.runs.inspecting import stored
 
     store = open_store(args)
-    ask = stored(store, args.version, source=args.data, seed=args.seed)
-    output = _output(ask, args)
-    answer: Any = ASKED[args.question](ask, args)
+    with reporting(args.quiet) as reporter:
+        ask = stored(store, args.version, source=args.data, seed=args.seed, reporter=reporter)
+        output = _output(ask, args)
+        answer: Any = ASKED[args.question](ask, args)
     found = answer if isinstance(answer, list) else [answer]
     drawn = [{**one.to_json(), **({} if output is None else {"at": output})} for one in found]
     if args.json:
@@ -145,10 +158,14 @@ def _range(text: str) -> tuple[str, tuple[float | None, float | None] | tuple[st
 
 ASKED: dict[str, Callable[[Any, argparse.Namespace], Any]] = {
     "counterfactual": _counterfactual,
-    "lime": lambda ask, args: ask.lime(at=args.at, task=args.task, around=args.around, samples=args.samples),
+    "lime": lambda ask, args: ask.lime(
+        at=args.at, task=args.task, around=args.around, samples=args.samples, grain=args.grain, parts=args.parts
+    ),
     "rules": lambda ask, args: ask.rules(at=args.at, task=args.task, precision=args.precision),
     "dependence": lambda ask, args: ask.dependence(args.field, task=args.task, ale=args.ale),
-    "interactions": lambda ask, args: ask.interactions(at=args.at, task=args.task),
-    "importance": lambda ask, args: ask.importance(task=args.task, repeats=args.repeats),
+    "interactions": lambda ask, args: ask.interactions(at=args.at, task=args.task, grain=args.grain, parts=args.parts),
+    "importance": lambda ask, args: ask.importance(
+        task=args.task, repeats=args.repeats, grain=args.grain, parts=args.parts
+    ),
     "surrogate": lambda ask, args: ask.surrogate(task=args.task, leaves=args.leaves),
 }

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pellucid.core.errors import DataError, SchemaError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
-from pellucid.core.schema import Field
+from pellucid.core.schema import PARTS, Field, Grain
 from pellucid.explain.effect import evaluate_blocks
 from pellucid.explain.game import declared_task
 
@@ -87,7 +87,8 @@ class Columns:
                     where=self.where,
                     mend="give the rows as the program was fitted on them",
                 ) from error
-            found[:, span] = wide
+            # A picture's bytes become what its encoder makes of them, which does so for bytes alone.
+            found[:, span] = wide / 255.0 if field.kind == "image" and raw.dtype == np.uint8 else wide
         return found
 
     def rows(self, matrix: Array, keys: Sequence[str] | None = None) -> Rows:
@@ -130,19 +131,26 @@ class Columns:
         blocks = self.program.encode(self.rows(matrix))
         return np.asarray(evaluate_blocks(self.program, blocks, self.task.name).numpy(), dtype=np.float64)
 
-    def units(self) -> list[Unit]:
-        """What a person would call one change; images and texts, which have no single values, are left out."""
+    def units(self, grain: Grain = "group", parts: int = PARTS) -> list[Unit]:
+        """What a person would call one change; images and texts, which have no single values, are left out.
+
+        With parts as the grain patches of an image are units, and segments of a series; see `Field.players`.
+        """
         found = []
         for field in self.fields:
             span = self.spans[field.name]
             columns = np.arange(span.start, span.stop)
+            if grain == "part" and (field.kind == "image" or field.groups):
+                for player in field.players(grain, parts):
+                    found.append(Unit(player.name, field, columns[player.within(len(columns))], "block"))
+                continue
             if field.kind in ("image", "text"):
                 continue
             if field.kind == "category" or len(columns) == 1:
                 found.append(Unit(field.name, field, columns, "category" if field.kind == "category" else "number"))
             elif field.groups:
-                parts = [(player.name, columns[player.within(len(columns))]) for player in field.players("group")]
-                found += [Unit(name, field, part, "block" if len(part) > 1 else "number") for name, part in parts]
+                cut = [(player.name, columns[player.within(len(columns))]) for player in field.players("group")]
+                found += [Unit(name, field, part, "block" if len(part) > 1 else "number") for name, part in cut]
             elif field.unit == "one-hot":
                 found.append(Unit(field.name, field, columns, "block"))
             else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
+from pellucid.core.schema import PARTS, Grain
 from pellucid.explain.columns import Array, Columns
+from pellucid.explain.estimate import Progress
 from pellucid.explain.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -75,8 +77,10 @@ def permutation_importance(
     loss: Loss,
     unit: str = "",
     repeats: int = 5,
-    grain: Literal["field", "group"] = "field",
+    grain: Grain = "field",
+    parts: int = PARTS,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Importance:
     """How much the mean loss rises when the values of a field are shuffled among the rows.
 
@@ -84,7 +88,9 @@ def permutation_importance(
         rows: with a known truth, best ones that no training has seen.
         loss: of each row, from the outputs; the truth is in it. unit: of the loss.
         repeats: shuffles per player.
-        grain: players are whole fields, or lag groups of series and values of wide observations.
+        grain: players are whole fields; lag groups of series and values of wide observations (`group`); or patches of
+            pictures and segments of series, `parts` in number (`part`).
+        progress: told (players done, players in all).
     Raises:
         DataError: fewer than two rows, or a loss of another shape.
     """
@@ -97,7 +103,7 @@ def permutation_importance(
     if grain == "field":
         players = [(field.name, np.flatnonzero(columns.owner == i)) for i, field in enumerate(columns.fields)]
     else:
-        players = [(one.name, one.columns) for one in columns.units()]
+        players = [(one.name, one.columns) for one in columns.units(grain, parts)]
     rise = np.empty((len(players), repeats, len(known)))
     for p, (name, at) in enumerate(players):
         for r in range(repeats):
@@ -105,6 +111,8 @@ def permutation_importance(
             shuffled = known.copy()
             shuffled[:, at] = known[np.ix_(order, at)]
             rise[p, r] = _losses(loss, columns.outputs(shuffled), where) - before
+        if progress is not None:
+            progress(p + 1, len(players))
     values, error = rise.mean((1, 2)), rise.mean(1).std(1, ddof=1) / np.sqrt(len(known))
     order = np.argsort(-values, kind="stable")
     return Importance(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import factorial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
+from pellucid.core.schema import PARTS, Grain
 from pellucid.explain.columns import Array
 from pellucid.explain.estimate import Progress
 from pellucid.explain.exact import coalitions
@@ -102,7 +103,8 @@ def pair_interactions(
     task: str,
     *,
     background: Rows | Blocks,
-    grain: Literal["field", "group"] = "group",
+    grain: Grain = "group",
+    parts: int = PARTS,
     passes: int = 4,
     seed: int = 0,
     progress: Progress | None = None,
@@ -111,6 +113,7 @@ def pair_interactions(
 
     Args:
         background: b reference rows, as for Shapley values (the value function is the same one).
+        grain, parts: players, as for Shapley values.
         passes: over the background when sampled (more than 10 players): costs b (1 + d (d + 1) / 2) rows of the program
             each, at least two.
     Raises:
@@ -118,7 +121,7 @@ def pair_interactions(
         DataError: an empty background; the program returns NaN.
     """
     declared = declared_task(program, task, where="explain.pair_interactions(...)")
-    players = program.schema.players(declared.inputs, grain)
+    players = program.schema.players(declared.inputs, grain, parts)
     blocks = program.encode(background) if isinstance(background, Rows) else background
     game = Game(program, task, program.encode(rows), blocks, players)
     keys = tuple(str(key) for key in rows.keys)

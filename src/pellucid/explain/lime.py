@@ -23,6 +23,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
+from pellucid.core.schema import PARTS
 from pellucid.core.task import output_named
 from pellucid.explain.columns import Array, Columns, Index, Unit, shown
 from pellucid.explain.estimate import Progress
@@ -141,6 +142,8 @@ def fit_lime(
     reference: Rows,
     around: Literal["instance", "data"] = "instance",
     samples: int = 2000,
+    grain: Literal["group", "part"] = "group",
+    parts: int = PARTS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LocalFit:
@@ -152,6 +155,8 @@ def fit_lime(
         around: "instance": numbers are the row's plus normal noise of the field's deviation. "data": every value is
             drawn from the reference by itself, and a number counts as its quarter (the paper's package's default).
         samples: rows that a fit is made from.
+        grain: players are fields and named lag groups, or also `parts` patches of a picture and segments of a series;
+            without parts pictures and texts stay as they are.
     Returns:
         weights (n, d, k), in the task's unit.
     Raises:
@@ -159,7 +164,7 @@ def fit_lime(
         DataError: an empty reference, or fewer samples than players.
     """
     columns = Columns(program, task, where=WHERE)
-    known, units = columns.reference(reference), columns.units()
+    known, units = columns.reference(reference), columns.units(grain, parts)
     if samples < 2 * len(units) + 2 or around not in ("instance", "data"):
         what = f"{samples} samples for {len(units)} players" if samples < 2 * len(units) + 2 else f"around={around!r}"
         raise DataError(
@@ -172,7 +177,7 @@ def fit_lime(
     found = {"weights": np.empty((n, d, k)), "error": np.empty((n, d, k))}
     found |= {name: np.empty((n, k)) for name in ("intercept", "fitted", "r2")}
     smooth = around == "instance" and all(_smooth(unit) for unit in units)
-    whole = len(_numbers(units)) == known.shape[1]  # no image and no text, which stay as they are
+    whole = len(_numbers(units)) == known.shape[1]  # nothing that stays as it is
     fixed = around == "data" and whole and not any(unit.kind == "block" for unit in units)
     design = _Design.of(draw.noise[:, _numbers(units)], smooth=True) if smooth else None
     drawn = columns.outputs(draw.donors) if fixed else None

@@ -12,6 +12,7 @@ import pandas as pd
 from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.rows import Rows
+from pellucid.core.schema import PARTS, Grain
 from pellucid.evidence.metrics import resolve, row_losses
 from pellucid.explain import (
     Counterfactuals,
@@ -31,10 +32,11 @@ from pellucid.explain import (
     partial_dependence,
     permutation_importance,
 )
+from pellucid.explain.estimate import Progress
 from pellucid.runs.artefact import load_program, load_rows, load_spec
 from pellucid.runs.explaining import last_row, own_rows, pick, rows_asked, rows_given
 from pellucid.runs.live import live_rows
-from pellucid.runs.progress import one_thread
+from pellucid.runs.progress import Reporter, Silent, one_thread
 from pellucid.store.store import Store
 
 Given = Rows | pd.DataFrame | None
@@ -51,6 +53,7 @@ class Inspector:
         reference: task -> real rows: training data without the review rows; for a policy, states that it visits.
         asked: (task, rows given, names) -> the rows that are asked about.
         seed: by default, of every question.
+        reporter: told how far an answer is.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class Inspector:
         reference: Callable[[str], Rows],
         asked: Callable[[str, Given, Sequence[str]], Rows],
         seed: int = 0,
+        reporter: Reporter | None = None,
     ) -> None:
         self.program, self._reference, self._asked, self.seed = program, reference, asked, seed
+        self._reporter = reporter or Silent()
 
     def counterfactuals(
         self,
@@ -86,6 +91,7 @@ class Inspector:
                 n=n,
                 limits=limits,
                 seed=self.seed,
+                progress=self._progress("counterfactuals"),
             )
 
     def lime(
@@ -96,13 +102,24 @@ class Inspector:
         task: str | None = None,
         around: Literal["instance", "data"] = "instance",
         samples: int = 2000,
+        grain: Literal["group", "part"] = "group",
+        parts: int = PARTS,
     ) -> LocalFit:
         """Linear fits around rows; see `explain.fit_lime`."""
         name = self._task(task)
         asked, reference = self._rows(name, rows, at), self._reference(name)
         with one_thread():
             return fit_lime(
-                self.program, asked, name, reference=reference, around=around, samples=samples, seed=self.seed
+                self.program,
+                asked,
+                name,
+                reference=reference,
+                around=around,
+                samples=samples,
+                grain=grain,
+                parts=parts,
+                seed=self.seed,
+                progress=self._progress("linear fits"),
             )
 
     def rules(
@@ -128,16 +145,34 @@ class Inspector:
                 most=most,
                 within=within,
                 seed=self.seed,
+                progress=self._progress("rules"),
             )
 
     def interactions(
-        self, rows: Given = None, *, at: Named = (), task: str | None = None, passes: int = 4
+        self,
+        rows: Given = None,
+        *,
+        at: Named = (),
+        task: str | None = None,
+        grain: Grain = "group",
+        parts: int = PARTS,
+        passes: int = 4,
     ) -> Interactions:
         """What pairs of fields do together; see `explain.pair_interactions`."""
         name = self._task(task)
         asked, background = self._rows(name, rows, at), _thinned(self._reference(name), BACKGROUND)
         with one_thread():
-            return pair_interactions(self.program, asked, name, background=background, passes=passes, seed=self.seed)
+            return pair_interactions(
+                self.program,
+                asked,
+                name,
+                background=background,
+                grain=grain,
+                parts=parts,
+                passes=passes,
+                seed=self.seed,
+                progress=self._progress("interactions"),
+            )
 
     def dependence(
         self, field: str, *, task: str | None = None, ale: bool = False, points: int = 30, rows: Given = None
@@ -159,13 +194,21 @@ class Inspector:
             )
 
     def importance(
-        self, rows: Rows | None = None, *, target: str | None = None, task: str | None = None, repeats: int = 5
+        self,
+        rows: Rows | None = None,
+        *,
+        target: str | None = None,
+        task: str | None = None,
+        repeats: int = 5,
+        grain: Grain = "field",
+        parts: int = PARTS,
     ) -> Importance:
         """How much the task's metric worsens when a field is shuffled; see `explain.permutation_importance`.
 
         Args:
             rows: with their truth, best rows that no training has seen; by default the reference's.
             target: the truth's name among the rows' targets, when there are several.
+            repeats, grain, parts: as there.
         Raises:
             DataError: the truth is not known.
         """
@@ -190,8 +233,23 @@ class Inspector:
                 loss=lambda outputs: row_losses(declared, y, outputs),
                 unit=resolve(declared.metric).unit,
                 repeats=repeats,
+                grain=grain,
+                parts=parts,
                 seed=self.seed,
+                progress=self._progress("importance"),
             )
+
+    def _progress(self, stage: str) -> Progress:
+        """A stage that begins with the first word of it, which says how long it is."""
+        begun: list[int] = []
+
+        def tell(done: int, total: int) -> None:
+            if not begun:
+                begun.append(total)
+                self._reporter.stage(stage, total)
+            self._reporter.advance(done)
+
+        return tell
 
     def _task(self, name: str | None) -> str:
         return name or next(iter(self.program.tasks))
@@ -200,7 +258,9 @@ class Inspector:
         return self._asked(name, rows, [at] if isinstance(at, str) else list(at))
 
 
-def stored(store: Store, ref: str, *, source: Any = None, seed: int | None = None) -> Inspector:
+def stored(
+    store: Store, ref: str, *, source: Any = None, seed: int | None = None, reporter: Reporter | None = None
+) -> Inspector:
     """Questions to a version in a store; rows are named as in `explain`."""
     entry = store.resolve(ref)
     program, spec = load_program(store, entry), load_spec(store, entry)
@@ -230,7 +290,7 @@ def stored(store: Store, ref: str, *, source: Any = None, seed: int | None = Non
         every = pool(name)
         return pick(every, at or last_row(every, reviewed))
 
-    return Inspector(program, reference, asked, spec.seed if seed is None else seed)
+    return Inspector(program, reference, asked, spec.seed if seed is None else seed, reporter)
 
 
 def live(program: Program, reference: Rows | pd.DataFrame, *, target: str | None = None, seed: int = 0) -> Inspector:
