@@ -50,6 +50,39 @@ def test_mixing_chooses_bit_by_bit():
         assert found.numpy().tobytes() == expected.numpy().tobytes()
 
 
+@pytest.mark.parametrize("d", [3, 127, 128, 200])
+def test_steps_of_walks_are_their_coalitions(d):
+    """As if each had been masked by itself, in grouped columns and more players than a byte can number."""
+    g = np.random.default_rng(d)
+    program = ToyProgram(network(g, 2 * d, 2), 2 * d, 2)
+    names = program.tasks["toy"].inputs
+    x, background = (torch.from_numpy(g.normal(size=(n, 2 * d))) for n in (2, 3))
+    blocks = [{name: a[:, i : i + 1] for i, name in enumerate(names)} for a in (x, background)]
+    pairs = program.schema.players(names)
+    players = [pairs[2 * i]._replace(others=(pairs[2 * i + 1],)) for i in range(d)]
+    game = Game(program, "toy", *blocks, players)
+    places = torch.from_numpy(np.argsort(g.random((4, d)), axis=-1))
+    which, rows = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 0, 1, 0])
+    walk = torch.arange(4).repeat_interleave(d - 1)
+    size = torch.arange(1, d).repeat(4)
+    masks = places[walk] < size[:, None]
+    assert masks.sum(1).tolist() == size.tolist()
+    assert torch.equal(game.stepped(places, walk, size, which, rows), game(masks, which[walk], rows[walk]))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_none_are_found_and_large_ones_are_not_taken_for_them(bad):
+    def game_of(function):
+        program = ToyProgram(function, 2)
+        blocks = [program.encode(toy_rows(a)) for a in (np.ones((1, 2)), np.zeros((3, 2)))]
+        return Game(program, "toy", *blocks, program.schema.players(("x0", "x1")))
+
+    game = game_of(lambda z: torch.full((len(z), 1), 1.5e308, dtype=torch.float64))
+    assert float(game.ends.min()) == 1.5e308  # though their sum is infinite
+    with pytest.raises(DataError, match="NaN or infinite"):
+        assert game_of(lambda z: torch.where(z[:, :1] > 0, bad, 1.0)).outputs(torch.ones(3, 2).double()) is None
+
+
 def test_players_that_do_not_differ_are_not_walked_and_gain_nothing():
     g = np.random.default_rng(0)
     x, background = g.integers(0, 2, size=(4, 6)).astype(float), g.integers(0, 2, size=(25, 6)).astype(float)

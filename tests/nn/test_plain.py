@@ -39,6 +39,7 @@ def test_forward_and_backward_equal_autograd(activation: str, normalise: tuple[s
     fast = view.forward(blocks)
     for name, value in raw.items():
         np.testing.assert_allclose(fast[name], value.detach().numpy(), atol=1e-6)
+        np.testing.assert_allclose(view.answers(blocks)[name], fast[name], atol=1e-6)
     weights = {name: torch.randn_like(value) for name, value in raw.items()}
     total = sum((raw[name] * weights[name]).sum() for name in raw)
     wanted = torch.autograd.grad(total, view.parameters)

@@ -58,6 +58,14 @@ def test_a_layer_reads_views() -> None:
         np.testing.assert_allclose(products.layer(a, w, b, "none"), want, atol=2e-4)
 
 
+@pytest.mark.parametrize(("n", "o"), [(1024, 10), (1024, 2), (1000, 10), (64, 10), (2048, 11)])
+def test_a_narrow_layer_is_its_formula(n: int, o: int) -> None:
+    """On either side of the sizes from which oneDNN computes it; a bias that lies apart is read right."""
+    x, weight, bias = arrays((n, 128), (o, 128), (3 * o,))
+    want = x.astype(np.float64) @ weight.T.astype(np.float64) + bias[::3]
+    np.testing.assert_allclose(products.narrow(x, weight, bias[::3]), want, atol=1e-4)
+
+
 @pytest.mark.parametrize("views", ["none", "transposed", "parts", "strides"])
 @pytest.mark.parametrize(("n", "k", "m"), [*SIZES, (256, 1, 256)])
 def test_a_product_is_its_formula(n: int, k: int, m: int, views: str) -> None:

@@ -7,6 +7,7 @@ encoded once; a coalition mixes encoded columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import copy
 from typing import Literal
@@ -127,17 +128,45 @@ class Game:
             out[at] = self._ask(self.mixed(masks[at], which[at], None if rows is None else rows[at]))
         return self._finite(out)
 
+    def stepped(self, places: Tensor, walk: Tensor, size: Tensor, which: Tensor, rows: Tensor) -> Tensor:
+        """Outputs of coalitions of walks: of the first players of a walk's order.
+
+        Masks are made call by call too, and what a walk changes once for all its coalitions.
+
+        Args:
+            places: each player's place in the order, shape (walks, d).
+            walk, size: of each coalition, shape (m,): it holds the players of its walk whose place is below its size.
+            which, rows: the background row and the row of each walk, shape (walks,).
+        Returns:
+            shape (m, k), float64.
+        """
+        small = torch.int8 if self.d < 128 else torch.int16 if self.d < 1 << 15 else torch.int32
+        places, size = places.to(small), size.to(small)[:, None]
+        behind = self._background_bits.index_select(0, which)
+        change = self._x_bits.index_select(0, rows).bitwise_xor_(behind)
+        out = torch.empty(len(walk), self.k, dtype=torch.float64)
+        for at in self._calls(len(walk)):
+            of = walk[at]
+            masks = places.index_select(0, of) < size[at]
+            mixed = self._kept(masks).bitwise_and_(change.index_select(0, of))
+            mixed.bitwise_xor_(behind.index_select(0, of))
+            out[at] = self._ask(mixed.view(self.background.dtype))
+        return self._finite(out)
+
     def mixed(self, masks: Tensor, which: Tensor, rows: Tensor | None = None) -> Tensor:
         """The mixed rows themselves, shape (m, columns).
 
         By the numbers' bits, b ^ ((x ^ b) & mask): as exact as choosing, and five to ten times faster.
         """
-        keep = masks if self._owner is None else masks.index_select(1, self._owner)
         row = self._x_bits[:1] if rows is None else self._x_bits.index_select(0, rows)
         behind = self._background_bits.index_select(0, which)
-        mixed = keep.to(behind.dtype).neg_()  # all bits set where the row's values are kept
-        mixed.bitwise_and_(row.bitwise_xor(behind)).bitwise_xor_(behind)
+        mixed = self._kept(masks).bitwise_and_(row.bitwise_xor(behind)).bitwise_xor_(behind)
         return mixed.view(self.background.dtype)
+
+    def _kept(self, masks: Tensor) -> Tensor:
+        """All bits set in the columns whose players keep the row's values, shape (m, columns)."""
+        keep = masks if self._owner is None else masks.index_select(1, self._owner)
+        return keep.view(torch.int8).neg().to(self._background_bits.dtype)  # -1 has all bits set, in every width
 
     @property
     def ends(self) -> Tensor:
@@ -239,7 +268,7 @@ class Game:
 
     def _finite(self, out: Tensor) -> Tensor:
         self.evaluations += len(out)
-        if not bool(torch.isfinite(out).all()):
+        if not math.isfinite(float(out.sum())) and not bool(torch.isfinite(out).all()):  # a sum costs a quarter
             raise DataError(
                 f"the program returned NaN or infinite values for task '{self.task}'.",
                 where="explain, on rows mixed with the background",

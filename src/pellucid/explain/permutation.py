@@ -104,10 +104,9 @@ def _combined(
         by_pass = gains.reshape(len(gains), passes, b, *gains.shape[2:])
         return by_pass.mean((1, 2)), spread.of_passes(by_pass, active)
     first, again, twice = gains[:, :b], gains[:, b:], which[:, b:]
-    halved = (again - first.gather(1, twice[..., None, None].expand_as(again))) / 2.0  # to the mean of the two
-    apart, distance = game.apart(rows)
-    known = [game.ends[None, :, None], apart[..., None], distance[..., None]]
-    return (first.sum(1) + halved.sum(1)) / b, spread.of_one_pass(first, twice, again, known, active)
+    between = again - first[torch.arange(len(gains))[:, None], twice]
+    values = (first.sum(1) + between.sum(1) / 2.0) / b  # of a row walked twice the mean of the two
+    return values, spread.of_one_pass(first, between, game.apart(rows), game.ends, active)
 
 
 class _Orders(NamedTuple):
@@ -152,15 +151,14 @@ def _walked(game: Game, ranks: Tensor, active: Tensor, row: Tensor, which: Tenso
     walk = walks.repeat_interleave(inner)
     size = torch.arange(1, len(walk) + 1) - (inner.cumsum(0) - inner).index_select(0, walk)
     at, end = walk * (game.d + 1) + size, walks * (game.d + 1) + length
-    asked = (which.index_select(0, walk), row.index_select(0, walk))
-    worth = torch.empty(len(ranks) * (game.d + 1), game.k, dtype=torch.float64)
+    worth = torch.zeros(len(ranks) * (game.d + 1), game.k, dtype=torch.float64)
     worth[end] = prediction[row]
     worth[:: game.d + 1] = game.ends[which]
-    gains = torch.zeros(len(ranks), game.d, game.k, dtype=torch.float64)
-    for back in (False, True):
-        places = length[:, None] - 1 - ranks if back else ranks
-        masks = places.to(torch.int16).index_select(0, walk) < size.to(torch.int16)[:, None]
-        worth.index_copy_(0, at, game(masks, *asked))
-        index = places.clamp(0, game.d - 1)[..., None].expand(-1, -1, game.k)
-        gains += worth.reshape(-1, game.d + 1, game.k).diff(dim=1).gather(1, index) / 2  # by player
-    return torch.where(active[..., None], gains, 0.0)
+    gains: list[Tensor] = []
+    for places in (ranks, length[:, None] - 1 - ranks):
+        worth.index_copy_(0, at, game.stepped(places, walk, size, which, row))
+        steps = worth.reshape(-1, game.d + 1, game.k).diff(dim=1).reshape(-1, game.k)
+        of = (places.clamp(0, game.d - 1) + walks[:, None] * game.d).flatten()
+        gains.append(steps.index_select(0, of))  # by player
+    both = gains[0].add_(gains[1]).div_(2.0).reshape(-1, game.d, game.k)
+    return both if bool(active.all()) else both.masked_fill_(~active[..., None], 0.0)

@@ -7,9 +7,12 @@ the differences between background rows, which the whole background has removed,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+SAME = 1e-9  # of a direction's square, what is left of it when others say it already
 OTHERS = 1.0  # draws that the mean of all players is worth: a player that interacts rarely may show no spread by chance
 
 
@@ -33,24 +36,22 @@ def of_passes(gains: Tensor, active: Tensor) -> Tensor:
     return _with_others(alone, active.any(1), b * (passes - 1)).sqrt()
 
 
-def of_one_pass(gains: Tensor, twice: Tensor, again: Tensor, known: list[Tensor], active: Tensor) -> Tensor:
+def of_one_pass(gains: Tensor, between: Tensor, own: Sequence[Tensor], shared: Tensor, active: Tensor) -> Tensor:
     """Standard errors when each background row is walked once and a few of them twice, shape (rows, d, k).
 
-    Which players vary most is told by the spread over background rows of what a regression on `known` leaves, and how
-    much they vary, over all players together, by the rows that are walked twice: these alone would be too few for each
-    player, and the regression alone leaves too much (of a forest twice what is true).
+    Which players vary most is told by the spread over background rows of what a regression on `own` and `shared`
+    leaves, and how much they vary, over all players together, by the rows that are walked twice: these alone would be
+    too few for each player, and the regression alone leaves too much (of a forest twice what is true).
 
     Args:
         gains: of the first walks, shape (rows, b, d, k).
-        twice: background rows walked twice, shape (rows, m).
-        again: gains of their second walks, shape (rows, m, d, k).
-        known: what the differences between background rows are explained by, each broadcast to (rows, b, d, k).
+        between: second less first walks of the background rows that are walked twice, shape (rows, m, d, k).
+        own, shared: what the differences between background rows are explained by, as `_left` says.
         active: as above.
     """
-    b, m = gains.shape[1], twice.shape[1]
-    first = gains.gather(1, twice[..., None, None].expand_as(again))
-    pairs = (first - again).square().mean(1) / 2.0
-    shape = _left(gains, known)
+    b, m = gains.shape[1], between.shape[1]
+    pairs = between.square().mean(1) / 2.0
+    shape = _left(gains, own, shared)
     few = m / (m - 2.0)  # variance of Student's t: m pairs tell the scale only roughly
     squared = few * shape * _scale(pairs, shape) * (b - m / 2.0) / b**2
     return _with_others(squared, active.any(1), b).sqrt()
@@ -76,18 +77,37 @@ def _with_others(squared: Tensor, active: Tensor, draws: int, others: float = OT
     return torch.where(part, (draws * squared + others * mean) / (draws + others), 0.0)
 
 
-def _left(gains: Tensor, known: list[Tensor]) -> Tensor:
-    """Variance over background rows of what a least squares fit leaves, shape (rows, d, k)."""
+def _left(gains: Tensor, own: Sequence[Tensor], shared: Tensor) -> Tensor:
+    """Variance over background rows of what a least squares fit leaves, shape (rows, d, k).
+
+    By inner products; of the directions that do not depend on the output only are there vectors of their own.
+
+    Args:
+        own: what differs from player to player, each (rows, b, d).
+        shared: what differs from output to output, shape (b, k).
+    """
     left = gains - gains.mean(1, keepdim=True)
-    basis: list[Tensor] = []
-    for one in known:
-        direction = one.expand_as(gains) - one.mean(1, keepdim=True)
+    squares = left.square().sum(1)
+    outputs = (shared - shared.mean(0))[None, :, None]
+    size = outputs.square().sum(1)
+    rest, cross = size, (outputs * left).sum(1)
+    for direction in _orthonormal(own):
+        with_gains, with_outputs = ((direction * other).sum(1) for other in (left, outputs))
+        squares = squares - with_gains.square()
+        rest, cross = rest - with_outputs.square(), cross - with_gains * with_outputs
+    new = rest > SAME * size  # else the others say it already
+    squares = squares - torch.where(new, cross.square() / rest, 0.0)
+    return squares.clamp(min=0.0) / (gains.shape[1] - 2 - len(own))
+
+
+def _orthonormal(directions: Sequence[Tensor]) -> list[Tensor]:
+    """By Gram and Schmidt over background rows, centred, each (rows, b, d, 1); zero where an earlier one says it."""
+    found: list[Tensor] = []
+    for one in directions:
+        direction = (one - one.mean(1, keepdim=True))[..., None]
         size = direction.square().sum(1, keepdim=True)
-        for earlier in basis:
+        for earlier in found:
             direction = direction - earlier * (earlier * direction).sum(1, keepdim=True)
         rest = direction.square().sum(1, keepdim=True)
-        new = rest > 1e-9 * size  # else the earlier ones say it already
-        direction = torch.where(new, direction / rest.sqrt(), 0.0)
-        left = left - direction * (direction * left).sum(1, keepdim=True)
-        basis.append(direction)
-    return left.square().sum(1) / (gains.shape[1] - 1 - len(known))
+        found.append(torch.where(rest > SAME * size, direction / rest.sqrt(), 0.0))
+    return found

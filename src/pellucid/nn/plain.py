@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from pellucid.data.blocks import SideBySide
 from pellucid.nn.field import FieldEncoder
 from pellucid.nn.network import Network, safe
-from pellucid.nn.products import layer, product
+from pellucid.nn.products import layer, narrow, product
 
 Array = npt.NDArray[np.float32]
 
@@ -124,6 +124,16 @@ class PlainView:
         out = self._heads_out @ self._active[-1].T
         out += self._heads_bias
         return {name: out[rows].T for name, rows in self._rows.items()}
+
+    def answers(self, blocks: Mapping[str, Any]) -> dict[str, Array]:
+        """As `forward`, of weights that have not changed since the view was made; nothing is kept, so layers share
+        memory that is still in the cache.
+        """
+        x = layer(self.joined(blocks), self._fields_in, self._bias, self._activation)
+        for weight, bias in self._layers:
+            x = layer(x, weight, bias, self._activation)
+        out = narrow(x, self._heads_out, self._heads_bias[:, 0])
+        return {name: out[:, rows] for name, rows in self._rows.items()}
 
     def backward(self, gradients: Mapping[str, Array]) -> list[Array]:
         """Gradients of all `parameters`, in their order, from those of the heads' outputs (n, k).

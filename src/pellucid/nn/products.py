@@ -20,6 +20,8 @@ STEPS = 32  # rows (and what a product sums over) come in multiples of it
 LARGE = 1 << 21  # multiplications from which on oneDNN is faster
 OUTPUT = 32  # multiplications that one output's bias and activation are worth
 NARROW = 128  # columns below which it is not
+FEW = 8  # of a narrow layer: outputs from which on it is faster there too, for READ numbers and more
+READ = 1 << 17
 
 
 def _onednn() -> Any:
@@ -53,6 +55,22 @@ def layer(x: Array, weight: Array, bias: Array, activation: str) -> Array:
     elif activation == "tanh":
         np.tanh(h, out=h)
     return h
+
+
+def narrow(x: Array, weight: Array, bias: Array) -> Array:
+    """x Wᵀ + b for few outputs, shape (n, o); it may be a transposed view.
+
+    Args:
+        x, weight, bias: (n, i), (o, i), (o,).
+    """
+    if _LINEAR is not None and len(weight) >= FEW and x.size >= READ and len(x) % STEPS == 0:
+        bias = np.ascontiguousarray(bias)
+        found: Array = _LINEAR(*map(torch.from_numpy, (x, weight, bias)), "none", [], "").numpy()
+        return found
+    # Transposed, outputs of a narrow head lie side by side: numpy's sums and products over rows are fast there.
+    out: Array = weight @ x.T
+    out += bias[:, None]
+    return out.T
 
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:

@@ -136,4 +136,4 @@ class NetworkProgram:
 
 def _frozen(view: PlainView, blocks: Mapping[str, Tensor], task: str) -> dict[str, Tensor]:
     """Raw outputs of a view whose weights have not changed since it was made."""
-    return {name: torch.from_numpy(raw) for name, raw in view.forward(blocks, changed=False).items()}
+    return {name: torch.from_numpy(raw) for name, raw in view.answers(blocks).items()}
