@@ -100,6 +100,7 @@ def test_fit_a_table_without_a_spec(home: Home, capsys: pytest.CaptureFixture[st
     assert "is a candidate. Next: pellucid diff mine@1 mine~" in again.out
     assert "fits and corrections tried: 2" in " ".join(again.out.split())
     assert "another seed" in Run(capsys, "log", "mine").out
+    assert Run(capsys, "log", "mine@1").out == Run(capsys, "log", "mine").out
 
 
 def test_fit_prints_pure_json(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -317,6 +318,14 @@ def test_log_of_all_programs(home: Home, capsys: pytest.CaptureFixture[str]) -> 
         "stocks@1                 1 version",
     ]
     assert [one["name"] for one in Run(capsys, "log", "--json").json] == ["bank", "stocks"]
+
+
+def test_log_of_a_program_that_was_only_tried(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    Store(".pellucid").add_trial("broken_off", "fit")
+    assert Run(capsys, "log", "broken_off").out == "no version yet; 1 trial counted\n"
+    assert Run(capsys, "log", "broken_off", "--json").json == []
+    assert "fit it: tries that were broken off" in Run(capsys, "show", "broken_off", code=2).err
+    assert Run(capsys, "log", "brokenoff", code=2).err.count("\n") == 3
 
 
 # Pipes, terminals, missing extras

@@ -168,3 +168,51 @@ def test_rows_are_explained_one_by_one_whatever_their_company() -> None:
     (alone,) = attribute_text(program, rows.take(slice(1, 2)), "t")
     assert alone.to_json() == two[1].to_json()
     assert seen == [(1, 2), (2, 2)]
+
+
+SIXTEEN = "it is not at all a bad old film but then it is no good one"
+
+
+@pytest.mark.parametrize("method", ["auto", "permutation", "regression"])
+def test_an_error_that_is_asked_for_is_met(method: str) -> None:
+    program, row = Spoken(tangled, ("one", "two")), said(SIXTEEN)
+    (rough,) = attribute_text(program, row, "t", method=method, error=1.0)
+    size = float(rough.values.error.max())
+    assert 0 < size <= 1.0
+    (fine,) = attribute_text(program, row, "t", method=method, error=size / 3)
+    assert float(fine.values.error.max()) <= size / 3
+    assert fine.values.evaluations > rough.values.evaluations
+    assert not fine.values.warnings
+
+
+def test_an_error_that_cannot_be_met_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pellucid.explain.texts.LAST", 1024)
+    (one,) = attribute_text(Spoken(tangled, ("one", "two")), said(SIXTEEN), "t", method="regression", error=1e-9)
+    assert "above the 1e-09 asked for" in one.values.warnings[0]
+    (exact,) = attribute_text(Spoken(tangled, ("one", "two")), said("not at all a bad film"), "t", error=1e-9)
+    assert not exact.values.warnings  # all coalitions
+
+
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 3.0])
+def test_about_so_long_as_is_asked_for(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that a text takes a millisecond of; two rows share the time."""
+    texts = 0
+
+    def counted(words: list[str], age: float) -> list[float]:
+        nonlocal texts
+        texts += 1
+        return tangled(words, age)
+
+    monkeypatch.setattr("pellucid.explain.texts.time.perf_counter", lambda: texts / 1000)
+    attribute_text(Spoken(counted, ("one", "two")), said(SIXTEEN, SIXTEEN + " still"), "t", seconds=seconds)
+    least = 2 * 4 * 17 / 1000 + 0.01
+    assert seconds / 5 < texts / 1000 < max(1.1 * seconds, least)
+
+
+def test_a_budget_that_is_none_is_refused() -> None:
+    program, row = Spoken(bag), said("good film")
+    with pytest.raises(DataError, match="both given"):
+        attribute_text(program, row, "t", seconds=1.0, error=0.1)
+    for budget in ({"seconds": 0.0}, {"error": -1.0}, {"error": math.nan}):
+        with pytest.raises(DataError, match="is no budget"):
+            attribute_text(program, row, "t", **budget)

@@ -136,7 +136,9 @@ def test_the_command_line_shows_marks_numbers_and_a_page(
     assert main([*common, "--grain", "word", "--mask", "replace", "--replacement", "it", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["mask"] == "'it' stands for a word left out"
-    for option in (["--seconds", "3"], ["--parts", "4"], ["--together", "all=plot"], ["--value", "conditional"]):
+    assert main([*common, "--grain", "word", "--seconds", "0.2"]) == 0
+    assert main([*common, "--grain", "word", "--error", "0.5"]) == 0
+    for option in (["--parts", "4"], ["--together", "all=plot"], ["--value", "conditional"]):
         assert main([*common, "--grain", "word", *option]) == 2
         assert f"{option[0]} does not go with --grain word" in capsys.readouterr().err
     assert main([*common, "--grain", "word", "--method", "tree"]) == 2

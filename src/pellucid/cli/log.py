@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
 from pellucid.cli.common import add_store, dump, open_store, show, then
@@ -45,12 +46,18 @@ def run(args: argparse.Namespace) -> int:
         if not listed:
             print("no program yet")
         return 0
-    events = history(store, store.resolve(args.name).name)
+    named = re.split("[@~]", args.name)[0]
+    if named != args.name:
+        store.resolve(args.name)  # of a version that there is not, nothing is told
+    events = history(store, named)
     if args.json:
         dump(events)
-    else:
+        return 0
+    head, tried = store.head(named), sum(event.kind == "trial" for event in store.log(named, trials=True))
+    if events:
         show(log_view(events))
-        head = store.head(store.resolve(args.name).name)
-        if head is not None:
-            print(f"\n{then(args, f'show {head.ref}')}")
+    else:
+        print(f"no version yet; {tried} trial{'' if tried == 1 else 's'} counted")
+    if head is not None:
+        print(f"\n{then(args, f'show {head.ref}')}")
     return 0

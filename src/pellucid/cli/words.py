@@ -41,10 +41,8 @@ def run_words(args: argparse.Namespace, store: Store, entry: Entry) -> int:
     from pellucid.report.terminal.texts import texts_view
     from pellucid.runs.explaining_texts import explain_texts
 
-    budget, players = "use --evaluations N", "leave it out: the players are the words"
+    players = "leave it out: the players are the words"
     given = {
-        "--seconds": (args.seconds is not None, budget),
-        "--error": (args.error is not None, budget),
         "--value": (args.value != "interventional", "leave it out: a word is there, or masked"),
         "--parts": (args.parts is not None, players),
         "--together": (bool(args.together), players),
@@ -68,8 +66,10 @@ def run_words(args: argparse.Namespace, store: Store, entry: Entry) -> int:
             mask=args.mask,
             replacement=args.replacement,
             method=args.method,
+            seconds=args.seconds,
             checks=args.checks,
             **({"evaluations": args.evaluations} if args.evaluations else {}),
+            **({"error": args.error} if args.error else {}),
         )
     main = {"main": args.output} if args.output else {}
     drawn = [{**raw, "values": {**raw["values"], **main}} for raw in (one.to_json() for one in found)]

@@ -7,8 +7,9 @@ give other values.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ from pellucid.core.rows import Rows
 from pellucid.explain import doubts
 from pellucid.explain.attribution import ALL
 from pellucid.explain.checks import checked
-from pellucid.explain.estimate import Progress
+from pellucid.explain.estimate import Estimate, Progress
 from pellucid.explain.exact import MOST_PLAYERS
 from pellucid.explain.explanation import Explanation
-from pellucid.explain.game import declared_task
+from pellucid.explain.game import Game, declared_task
 from pellucid.explain.gaussian import MOST
 from pellucid.explain.worded import Worded
 from pellucid.explain.words import GRAINS, MASKS, Cut, Grain, Mask, Span, asked_for, pieces_of, tree_of
@@ -30,6 +31,8 @@ from pellucid.explain.words import GRAINS, MASKS, Cut, Grain, Mask, Span, asked_
 METHODS = {name: ALL[name] for name in ("exact", "gaussian", "owen", "permutation", "regression")}
 WHERE = "explain.attribute_text(...)"
 PER_PLAYER = 4  # coalitions with which `gaussian` is better than the Owen values of a hierarchy
+LAST = 1 << 16  # texts that an error or a time may ask for
+TWICE = 2.5  # times what was spent so far, when twice as many texts have been asked, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,8 @@ def attribute_text(
     replacement: str = "…",
     method: str = "auto",
     evaluations: int = 512,
+    seconds: float | None = None,
+    error: float | None = None,
     checks: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
@@ -111,22 +116,25 @@ def attribute_text(
             hierarchy of sentences, phrases and halves of them. `auto`: exact where `evaluations` allows, else
             gaussian (of very long texts owen).
         evaluations: texts that the program is asked about, per row.
+        seconds: about how long it may take in all, instead. error: the standard error wanted, in the outputs' unit,
+            instead. Either way twice as many texts are asked until it is met; the method says how many.
         checks: also compute `explain.checks`.
         seed: of the random numbers. progress: told (rows done, rows in all).
     Returns:
         one `TextExplanation` per row.
     Raises:
         SchemaError: no such task or text field.
-        DataError: no such grain, mask or method; the program has no mask token; it returns NaN or raises.
+        DataError: no such grain, mask or method; no budget; the program has no mask token; it returns NaN or raises.
     """
     name = text_field(program, task, field)
     for what, value, known in (("grain", grain, GRAINS), ("mask", mask, MASKS), ("method", method, ["auto", *METHODS])):
         asked_for(what, value, known)
     mask, stand_in = masking(program, name, mask, replacement)
+    budget = Budget.of(evaluations, seconds, error, len(rows))
     found = []
     for row in range(len(rows)):
         one = Asked(program, rows.take(slice(row, row + 1)), task, name, grain, mask, stand_in)
-        found.append(_explained(one, method, evaluations, checks, seed))
+        found.append(_explained(one, method, budget, checks, seed))
         if progress is not None:
             progress(row + 1, len(rows))
     return found
@@ -221,20 +229,56 @@ def chosen(method: str, d: int, evaluations: int) -> str:
     return "gaussian" if PER_PLAYER * d <= min(evaluations, MOST) else "owen"
 
 
-def _explained(asked: Asked, method: str, evaluations: int, checks: bool, seed: int) -> TextExplanation:
+class Budget(NamedTuple):
+    """One of the three. Args: seconds: of one text. error: the largest standard error."""
+
+    evaluations: int
+    seconds: float | None = None
+    error: float | None = None
+
+    @classmethod
+    def of(cls, evaluations: int, seconds: float | None, error: float | None, rows: int) -> Budget:
+        """Raises: DataError: two of them, or one that is no budget."""
+        if seconds is not None and error is not None:
+            raise DataError("seconds and error are both given.", where=WHERE, mend="give one of the two")
+        for name, value in (("seconds", seconds), ("error", error)):
+            if value is not None and not value > 0.0:
+                raise DataError(f"{name}={value:g} is no budget.", where=WHERE, mend="give more than zero")
+        return cls(evaluations, None if seconds is None else seconds / max(1, rows), error)
+
+
+def _estimated(game: Game, key: str, method: str, budget: Budget, seed: int) -> tuple[str, Estimate]:
+    """The method and the values, by growing numbers of texts where the budget is a time or an error."""
+    begin = time.perf_counter()
+    growing = budget.seconds is not None or budget.error is not None
+    texts = PER_PLAYER * game.d if growing else budget.evaluations
+    while True:
+        name = chosen(method, game.d, texts)
+        found = METHODS[name](game, [key], evaluations=texts, seed=seed)
+        worst, spent = float(found.error.max()), time.perf_counter() - begin
+        if not growing or worst == 0.0 or 2 * texts > (MOST if name == "gaussian" else LAST):
+            return name, found
+        if worst <= budget.error if budget.error is not None else spent * TWICE > (budget.seconds or 0.0):
+            return name, found
+        texts *= 2
+
+
+def _explained(asked: Asked, method: str, budget: Budget, checks: bool, seed: int) -> TextExplanation:
     declared = asked.program.tasks[asked.task]
     names = asked.names
     if not names:
         return _wrapped(asked, _empty(asked, seed))
     game = asked.worded.game(names)
-    method = chosen(method, game.d, evaluations)
     keys = [str(asked.row.keys[0])]
-    estimate = METHODS[method](game, keys, evaluations=evaluations, seed=seed)
+    method, estimate = _estimated(game, keys[0], method, budget, seed)
     warnings = _warnings(asked)
     own = asked.noise(estimate.prediction[0])
     if bool((own > 0).any()):
         estimate = estimate._replace(error=doubts.widened(estimate.error, own, game))
         warnings.append("the program is stochastic: asked twice, it answers differently; errors are widened by that")
+    if budget.error is not None and float(estimate.error.max()) > budget.error:
+        told = f"{float(estimate.error.max()):.2g}, above the {budget.error:g} asked for"
+        warnings.append(f"the largest standard error is {told}")
     measured = checked(game, estimate, seed) if checks else {}
     measured.pop("off_manifold", None)  # there is one background row, and it is no text that anybody wrote
     found = Explanation(

@@ -26,17 +26,18 @@ def explain_texts(
     at: Sequence[str] = (),
     task: str | None = None,
     source: Any = None,
+    seconds: float | None = None,
     seed: int | None = None,
     reporter: Reporter | None = None,
     **options: Any,
 ) -> list[TextExplanation]:
-    """Explanations by words, one per row; kept by content, so that asking again costs nothing.
+    """Explanations by words, one per row; kept by content, so that asking again costs nothing (but for seconds).
 
     After Ctrl-C the rows that are finished are returned; before the first one it is raised.
 
     Args:
         rows, at, source, seed: as in `runs.explaining.explain`.
-        task: by default the first.
+        task: by default the first. seconds: about how long it may take in all.
         options: of `explain.attribute_text`.
     """
     reporter = reporter or Silent()
@@ -57,10 +58,11 @@ def explain_texts(
     with one_thread():
         for index in range(len(chosen)):
             row = chosen.take(np.array([index]))
-            compute = partial(_first, program, row, name, options)
+            share = {} if seconds is None else {"seconds": seconds / len(chosen)}
+            compute = partial(_first, program, row, name, options | share)
             asked = question(entry.sha, name, row, "words", options)
             try:
-                found.append(kept_as(store, asked, TextExplanation.from_json, compute))
+                found.append(kept_as(store, asked, TextExplanation.from_json, compute) if not share else compute())
             except KeyboardInterrupt:
                 if not found:
                     raise

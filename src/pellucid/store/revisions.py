@@ -267,12 +267,15 @@ def _by_prefix(session: Session, program: ProgramRow, prefix: str) -> RevisionRo
     return chosen[-1]
 
 
+NOTHING = "fit it: tries that were broken off are counted and keep nothing that could be shown"
+
+
 def _unknown(session: Session, program: ProgramRow, what: str, asked: str) -> UnknownVersion:
     known = [ref_of(program, row) for row in rows(session, program)[-12:]]
     return UnknownVersion(
         f"{what}; there is {', '.join(known) or 'nothing yet'}.",
         where=asked or program.name,
-        mend=nearest(asked, known) or f"`pellucid log {program.name}` lists them",
+        mend=nearest(asked, known) or (f"`pellucid log {program.name}` lists them" if known else NOTHING),
     )
 
 
