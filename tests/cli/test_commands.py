@@ -324,8 +324,8 @@ def test_log_of_a_program_that_was_only_tried(home: Home, capsys: pytest.Capture
     Store(".pellucid").add_trial("broken_off", "fit")
     assert Run(capsys, "log", "broken_off").out == "no version yet; 1 trial counted\n"
     assert Run(capsys, "log", "broken_off", "--json").json == []
-    assert "fit it: tries that were broken off" in Run(capsys, "show", "broken_off", code=2).err
-    assert Run(capsys, "log", "brokenoff", code=2).err.count("\n") == 3
+    assert "fit it: tries that were broken off" in Run(capsys, "show", "broken_off", codes=(2,)).err
+    assert Run(capsys, "log", "brokenoff", codes=(2,)).err.count("\n") == 3
 
 
 # Pipes, terminals, missing extras
