@@ -6,7 +6,9 @@ never one-hot columns.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
 from pellucid.core.errors import SchemaError, nearest
@@ -14,6 +16,7 @@ from pellucid.core.parts import lags, newest_of, patches, segments
 
 Grain = Literal["field", "group", "part"]
 RowGrain = Literal["field", "group", "part", "superpixel"]  # the last: parts that every row has of its own
+EPOCH, LATEST = date(1970, 1, 1), 700_000  # days from there to years that a date can name
 PARTS = 16  # of a picture or a series, where nothing else is said
 FieldKind = Literal["numeric", "category", "boolean", "series", "image", "text"]
 
@@ -73,6 +76,12 @@ class Field:
     def sources(self) -> tuple[str, ...]:
         """The table's columns that it is read from."""
         return self.columns or (self.column or self.name,)
+
+    def as_read(self, value: float) -> float | str:
+        """A number as a person reads it: days since 1970-01-01 as the date."""
+        if self.part != "days" or value != value or abs(value) > LATEST:
+            return value
+        return (EPOCH + timedelta(days=math.floor(value))).isoformat()
 
     def players(self, grain: Grain = "group", parts: int = PARTS) -> list[Player]:
         """This field as one player, as one per named lag group, or as one per part.

@@ -280,7 +280,8 @@ def _shown(rows: Rows, players: list[Player], schema: Schema) -> npt.NDArray[np.
         elif schema[player.field].unit == "one-hot" and wide.shape[1] > 1:
             shown[:, index] = wide.argmax(1).astype(np.float64).tolist()
         elif raw.dtype.kind in "biuf":
-            shown[:, index] = wide[:, player.within(wide.shape[1])].astype(np.float64).mean(1).tolist()
+            mean = wide[:, player.within(wide.shape[1])].astype(np.float64).mean(1)
+            shown[:, index] = [schema[player.field].as_read(value) for value in mean.tolist()]
         else:
             shown[:, index] = ["" if value is None else str(value) for value in wide[:, 0]]
     return shown

@@ -181,4 +181,9 @@ def shown(unit: Unit, values: Array) -> float | str | list[float]:
     value = float(values[0])
     if unit.field.categories and np.isfinite(value) and value == int(value):
         return unit.field.categories[int(value)] if 0 <= int(value) < len(unit.field.categories) else value
-    return "missing" if np.isnan(value) else value
+    return "missing" if np.isnan(value) else unit.field.as_read(value)
+
+
+def number(value: float | str) -> str:
+    """In four digits; a date as it is."""
+    return value if isinstance(value, str) else f"{value:.4g}"

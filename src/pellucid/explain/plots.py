@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -114,11 +115,18 @@ def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def _number(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            return float(date.fromisoformat(value).toordinal())
+        except ValueError:
+            return np.nan
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else np.nan
+
+
 def _ranks(inputs: npt.NDArray[np.object_]) -> Array:
-    """The share of lower ones among the different values; NaN where it is no number, or all are equal."""
-    numbers = np.array(
-        [v if isinstance(v, (int, float)) and not isinstance(v, bool) else np.nan for v in inputs], float
-    )
+    """The share of lower ones among the different values; NaN where it is no number and no day, or all are equal."""
+    numbers = np.array([_number(v) for v in inputs], float)
     known = np.isfinite(numbers)
     different, place = np.unique(numbers[known], return_inverse=True)
     ranks = np.full(len(numbers), np.nan)

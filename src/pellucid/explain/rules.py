@@ -20,7 +20,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
-from pellucid.explain.columns import Array, Columns, Unit
+from pellucid.explain.columns import Array, Columns, Unit, number
 from pellucid.explain.estimate import Progress
 from pellucid.explain.goal import choices_of, decisions
 
@@ -303,11 +303,12 @@ def _conditions(index: int, unit: Unit, known: Array, x: Array) -> list[_Conditi
         cuts = np.unique(np.quantile(there, [0.25, 0.5, 0.75], method="inverted_cdf")) if len(there) else np.empty(0)
         low = max((float(c) for c in cuts if c < value), default=-np.inf)
         high = min((float(c) for c in cuts if c >= value), default=np.inf)
+        below, above = (number(unit.field.as_read(end)) if np.isfinite(end) else "" for end in (low, high))
         tests = []
-        if np.isfinite(low):
-            tests.append((f"{unit.name} > {low:.4g}", column > low))
-        if np.isfinite(high):
-            tests.append((f"{unit.name} <= {high:.4g}", column <= high))
-        if np.isfinite(low) and np.isfinite(high):
-            tests.append((f"{low:.4g} < {unit.name} <= {high:.4g}", (column > low) & (column <= high)))
+        if below:
+            tests.append((f"{unit.name} > {below}", column > low))
+        if above:
+            tests.append((f"{unit.name} <= {above}", column <= high))
+        if below and above:
+            tests.append((f"{below} < {unit.name} <= {above}", (column > low) & (column <= high)))
     return [_Condition(index, text, met, np.flatnonzero(met)) for text, met in tests if 0 < met.sum() < len(met)]

@@ -15,7 +15,8 @@ from pellucid.core.errors import DataError
 from pellucid.core.program import Program
 from pellucid.core.random import derive, stream
 from pellucid.core.rows import Rows
-from pellucid.explain.columns import Array, Columns, Unit
+from pellucid.core.schema import Field
+from pellucid.explain.columns import Array, Columns, Unit, number
 from pellucid.explain.goal import choices_of, decisions
 
 LEAST = 20  # rows
@@ -150,12 +151,13 @@ def _features(known: Array, units: list[Unit]) -> tuple[npt.NDArray[np.float64],
 
 def _leaves(tree: Any, names: list[tuple[str, str]], scale: Array, columns: Columns) -> tuple[Leaf, ...]:
     choices, found = choices_of(columns.task), []
+    read = {field.name: field for field in columns.fields}
 
     def walk(node: int, bounds: dict[str, tuple[float, float]], words: tuple[str, ...]) -> None:
         if tree.children_left[node] < 0:
             outputs = tree.value[node].reshape(-1) * scale
             decision = choices[int(decisions(columns.task, outputs[None])[0])] if choices else ""
-            conditions = (*(_said(name, *ends) for name, ends in bounds.items()), *words)
+            conditions = (*(_said(name, *ends, read.get(name)) for name, ends in bounds.items()), *words)
             found.append(Leaf(conditions, outputs, decision, float(tree.n_node_samples[node] / tree.n_node_samples[0])))
             return
         name, word = names[tree.feature[node]]
@@ -172,7 +174,8 @@ def _leaves(tree: Any, names: list[tuple[str, str]], scale: Array, columns: Colu
     return tuple(sorted(found, key=lambda leaf: -leaf.share))
 
 
-def _said(name: str, low: float, high: float) -> str:
+def _said(name: str, low: float, high: float, field: Field | None) -> str:
+    below, above = (number(field.as_read(end) if field else end) for end in (low, high))
     if np.isinf(low):
-        return f"{name} <= {high:.4g}"
-    return f"{name} > {low:.4g}" if np.isinf(high) else f"{low:.4g} < {name} <= {high:.4g}"
+        return f"{name} <= {above}"
+    return f"{name} > {below}" if np.isinf(high) else f"{below} < {name} <= {above}"

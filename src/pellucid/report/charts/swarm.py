@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pellucid.report.charts.axes import bottom_axis
 from pellucid.report.markup import Markup, el
 from pellucid.report.numbers import count, finite, number, typeset
-from pellucid.report.svg import Scale, empty_frame, fit_scale, frame, label, segment, text_width
+from pellucid.report.svg import Scale, empty_frame, fit_scale, frame, label, ordinal, segment, text_width
 
 SINGLE = 300  # rows up to which each has a mark of its own; of more, marks of one place become a bar
 BINS = 90  # places across the picture
@@ -37,7 +37,7 @@ def swarm_chart(
         title: name of the picture.
         players: strips, in any order.
         values: shape (rows, players), as an explanation holds them.
-        inputs: what each player's value was, same shape; a number shades the mark: the darker the higher.
+        inputs: what each player's value was, same shape; a number or a day shades the mark: the darker the higher.
         unit: of the values.
         width: px.
     """
@@ -55,7 +55,7 @@ def swarm_chart(
         top = 4.0 + at * (TALL + GAP)
         strips.append((top, top + TALL))
         marks.append(label(players[j], names - 10, top + TALL / 2 + 4, "end", room=names - 10))
-        shades = _ranks([_cell(inputs, i, j) for i in range(len(values))])
+        shades = _ranks([ordinal(_raw(inputs, i, j)) for i in range(len(values))])
         found = [_Mark(_place(v, scale), v, shade) for v, shade in zip(column[j], shades, strict=True) if v is not None]
         marks += _drawn(players[j], found, scale, top, one_by_one=len(values) <= SINGLE)
         told.append(f"{players[j]} {typeset(number(size[j]))}")
@@ -104,8 +104,12 @@ def _place(value: float, scale: Scale) -> int:
 
 
 def _cell(table: Sequence[Sequence[Any]], i: int, j: int) -> Any:
-    value = table[i][j] if i < len(table) and j < len(table[i]) else None
+    value = _raw(table, i, j)
     return float(value) if finite(value) else None
+
+
+def _raw(table: Sequence[Sequence[Any]], i: int, j: int) -> Any:
+    return table[i][j] if i < len(table) and j < len(table[i]) else None
 
 
 def _ranks(values: Sequence[float | None]) -> list[float | None]:
