@@ -98,7 +98,35 @@ def test_a_second_training_goes_on_from_its_state():
     second, network, said = twice(100)
     second.set_state(restore(*flatten(first.get_state())))
     assert said == ["release"], "the weights are the checkpoint's"
+    assert [second.place(update) for update in range(14, 24)] == [first.place(update) for update in range(14, 24)]
+    assert second.place(14) == 0
     assert go(second, network, start=16) == 23
+
+
+def placed(rise: int, updates: int = 100) -> list[int]:
+    """Where on the schedule the updates of a whole training lie, as the loop asks: before each of them."""
+    part, _, _ = twice(updates)
+    assert part.again is not None
+    part.again = part.again._replace(rise=rise)
+    places = []
+    for update in range(updates):
+        places.append(part.place(update))
+        part.after_step(update)
+        if part.enough:
+            return places
+    return places
+
+
+def test_the_rate_rises_again_and_falls_to_its_end():
+    places = placed(rise=4)
+    assert places[:14] == list(range(14)), "the first training is where its updates are"
+    # Ten updates on a quarter more rows are eight of the first: the rise in as many passes, then the rest until 100.
+    assert places[14:] == [0, 0, 1, 2, 3, 4, 23, 42, 61, 80][: len(places) - 14]
+    assert len(places) == 24
+
+
+def test_a_second_training_within_the_rise_is_the_first_one_again():
+    assert placed(rise=50)[14:] == [int(v / 1.25) for v in range(10)]
 
 
 def test_weights_that_were_best_at_first():

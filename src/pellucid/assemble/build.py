@@ -324,7 +324,7 @@ def _parts(
             part.restart()
 
     share = max((n + len(w.held.target)) / n for w, n in zip(watched, rows, strict=True) if w.held is not None)
-    again = Again(release, restart, share, spec.train.updates) if stop.refit else None
+    again = Again(release, restart, share, spec.train.updates, _schedule(spec.train).rising) if stop.refit else None
     every = max(1, max(len(learner.target) // learner.batch for learner in watched))
     part = HeldOut(
         judged,
@@ -378,6 +378,10 @@ def _phases(train: TrainSpec) -> list[Phase]:
     return found
 
 
+def _schedule(train: TrainSpec) -> Schedule:
+    return Schedule(train.schedule, train.updates, train.warmup)
+
+
 def _trainer(
     spec: Spec, network: Network, learners: Sequence[Learner], seed: int, encoding: Encoding, *, additive: bool
 ) -> tuple[Trainer, LoopConfig, Schedule]:
@@ -417,4 +421,4 @@ def _trainer(
         compute.accumulate,
         compute.precision == "bfloat16",
     )
-    return trainer, config, Schedule(train.schedule, train.updates, train.warmup)
+    return trainer, config, _schedule(train)

@@ -69,8 +69,13 @@ class Schedule:
                 mend="warmup is a share of the updates, not a number of them",
             )
 
+    @property
+    def rising(self) -> int:
+        """Updates of the warm-up."""
+        return round(self.warmup * self.updates)
+
     def __call__(self, update: int) -> float:
-        rising = round(self.warmup * self.updates)
+        rising = self.rising
         if update < rising:
             return (update + 1) / rising
         falling = max(1, self.updates - rising)

@@ -20,12 +20,14 @@ class Again(NamedTuple):
         restart: network and optimiser as they were at first, and whatever else comes before the first update.
         share: all rows / rows that are trained on at first.
         updates: in all; a second training that does not fit in is left out.
+        rise: the first updates of the learning rate's schedule, in which it rises.
     """
 
     release: Callable[[], None]
     restart: Callable[[], None]
     share: float
     updates: int
+    rise: int = 0
 
 
 class HeldOut:
@@ -56,7 +58,7 @@ class HeldOut:
         self.most = most
         self.settle = settle
         self.best, self.best_update, self.update = math.inf, -1, -1
-        self.until = -1  # the second training's last update
+        self.since, self.until = -1, -1  # the second training's first update and its last one
         self.curve: list[list[float]] = []  # [update, loss]
         self._weights: dict[str, Tensor] = {}
 
@@ -70,6 +72,20 @@ class HeldOut:
         if self.most is not None and self.update + 1 >= self.every * self.most:
             return True
         return bool(self.curve) and self.update - self.best_update >= self.every * self.patience
+
+    def place(self, update: int) -> int:
+        """Where on the learning rate's schedule an update is, from 0.
+
+        The second training begins the schedule again: it rises as in the first, pass by pass, for the passes that were
+        best are those of such a rise; and as its end is known, the rest of the schedule ends with it.
+        """
+        if self.since < 0 or self.again is None:
+            return update
+        share, rise, updates = self.again.share, self.again.rise, self.again.updates
+        here, length = (update - self.since) / share, (self.until + 1 - self.since) / share
+        if here < rise or length <= rise:
+            return int(here)
+        return int(rise + (here - rise) * (updates - rise) / (length - rise))
 
     def begin(self) -> None:
         """Look at the weights before the first update."""
@@ -89,7 +105,7 @@ class HeldOut:
         until = update + round((self.best_update + 1) * self.again.share)
         if until < self.again.updates:  # else the best weights will do: there are many rows
             self.restore_best()
-            self.until, self._weights = until, {}
+            self.since, self.until, self._weights = update + 1, until, {}
             self.again.release()
             self.again.restart()
 
@@ -114,6 +130,7 @@ class HeldOut:
             "best": best,
             "best_update": self.best_update,
             "update": self.update,
+            "since": self.since,
             "until": self.until,
             "curve": self.curve,
             "weights": self._weights,
@@ -122,7 +139,7 @@ class HeldOut:
     def set_state(self, state: State) -> None:
         self.best = math.inf if state["best"] is None else float(state["best"])
         self.best_update, self.update = int(state["best_update"]), int(state["update"])
-        self.until = int(state["until"])
+        self.since, self.until = int(state.get("since", -1)), int(state["until"])
         if self.until >= 0 and self.again is not None:
             self.again.release()
         self.curve, self._weights = [list(point) for point in state["curve"]], dict(state["weights"])

@@ -148,7 +148,7 @@ class Trainer:
         self.history.every = max(1, config.updates // 100)
         while self.update < config.updates:
             if hooks.schedule is not None:
-                factor = hooks.schedule(self.update)
+                factor = hooks.schedule(self._place())
                 for group, lr in zip(self.optimiser.param_groups, self._base_lr, strict=True):
                     group["lr"] = lr * factor
             metrics = self._step(config)
@@ -167,6 +167,13 @@ class Trainer:
             if enough:
                 break
         return self.history
+
+    def _place(self) -> int:
+        """Of this update on the schedule: training that begins again (`train.held_out`) begins that again, too."""
+        for part in self.parts:
+            if hasattr(part, "place"):
+                return int(part.place(self.update))
+        return self.update
 
     def set_rates(self, factor: float, weight_decay: float | None) -> None:
         """From the next update on: every learning rate that it was built with times a factor, and another weight decay
