@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.optimize import minimize
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
 from pellucid.supervised.starting import NAMES
 from pellucid.supervised.starts import ALL, Shape, applied
 from pellucid.supervised.starts.autoregression import grid, iterated
+from pellucid.supervised.starts.maps import log_squares
 from pellucid.supervised.starts.mix import mixed, simplex
-from pellucid.supervised.starts.smoothing import _maps
+from pellucid.supervised.starts.smoothing import FLAT, NEAR, smoothed
 
 Floats = npt.NDArray[np.float64]
 BOTH = NAMES["combined"]
@@ -105,18 +109,77 @@ def test_lags_around_a_season_count_as_near_ones() -> None:
 def test_smoothing_is_that_of_statsmodels_for_the_same_constants() -> None:
     """The level alone: the weights of old values die out, whatever the first guess."""
     shape, y = Shape(80, 4, 1), ar2(81)
-    maps = _maps(np.asarray([[0.5, 0.0, 1.0, 0.0]]), shape, 1)[0]
+    maps = smoothed(np.asarray([[0.5, 0.0, 1.0, 0.0]]), shape, 1)[0]
     x = np.r_[y[:-1][::-1] - y[-1], 0.0][None]
     model = ExponentialSmoothing(y, initialization_method="known", initial_level=y[0])
     reference = model.fit(smoothing_level=0.5, optimized=False).forecast(4)
     assert applied(x, maps)[0] + y[-1] == pytest.approx(reference, abs=1e-6)
 
 
-def test_smoothing_follows_a_line_and_a_season() -> None:
+@pytest.mark.parametrize("damping", [0.9, 1.0])
+def test_states_before_the_window_are_those_of_least_squares_by_statsmodels(damping: float) -> None:
+    """Level and trend before the first value, searched for with statsmodels' own errors, and what it then forecasts."""
+    shape, y = Shape(15, 4, 1), np.cumsum(0.3 + ar2(16))
+    maps = smoothed(np.asarray([[0.4, 0.2, damping, 0.0]]), shape, 1)[0]
+
+    def fitted(states: Floats) -> Any:
+        model = ExponentialSmoothing(
+            y,
+            trend="add",
+            damped_trend=damping < 1,
+            initialization_method="known",
+            initial_level=states[0],
+            initial_trend=states[1],
+        )
+        return model.fit(
+            smoothing_level=0.4,
+            smoothing_trend=0.2,
+            damping_trend=damping if damping < 1 else None,
+            optimized=False,
+        )
+
+    def cost(states: Floats) -> float:
+        return float(fitted(states).sse + NEAR * (states[0] - y[0]) ** 2 + FLAT * states[1] ** 2)
+
+    best = minimize(cost, [y[0], 0.1], method="BFGS", options={"gtol": 1e-9}).x
+    x = np.r_[y[:-1][::-1] - y[-1], 0.0][None]
+    assert applied(x, maps)[0] + y[-1] == pytest.approx(fitted(best).forecast(4), abs=1e-4)
+
+
+def test_constants_are_chosen_by_the_steps_that_are_asked_for() -> None:
+    """A level with noise that grows from step to step: what is best of the next step is not best of all."""
+    generator = np.random.default_rng(0)
+    x, near, far = generator.standard_normal((400, 3)), np.zeros((3, 4)), np.zeros((3, 4))
+    near[0, 0] = far[1:, 0] = 1.0
+    target = np.column_stack([x[:, 0], 10 * x[:, 0], 10 * x[:, 0]]) + 0.1 * generator.standard_normal((400, 3))
+    maps = np.stack([near, far])
+    assert log_squares(maps[:, :1], x, target[:, :1]).argmin() == 0
+    assert log_squares(maps, x, target).argmin() == 0  # a step counts alike, however large its errors
+    assert log_squares(maps[:, 1:], x, target[:, 1:]).argmin() == 1
+    assert log_squares(maps, x[:0], target[:0]) == pytest.approx([np.log(1e-12)] * 2)
+    unknown = np.where(np.arange(400)[:, None] < 200, target, np.nan)
+    assert log_squares(maps, x, unknown) == pytest.approx(log_squares(maps, x[:200], target[:200]))
+
+
+def test_the_next_step_finds_the_constants_of_a_local_level() -> None:
+    """y = level + noise, signal to noise .25: the optimal constant is .39, and few rows tell."""
+    generator, shape = np.random.default_rng(3), Shape(30, 6, 1)
+    y = np.cumsum(0.5 * generator.standard_normal(3000)) + generator.standard_normal(3000)
+    x, target = rows_of(y, shape)
+    optimal = smoothed(np.asarray([[0.39, 0.0, 1.0, 0.0]]), shape, 1)[0]
+    later = slice(1500, None)
+    least = ((applied(x[later], optimal) - target[later]) ** 2).mean(0)
+    for name in ("smoothing", "smoothing_next"):
+        errors = ((applied(x[later], ALL[name](x[:300], target[:300], shape)) - target[later]) ** 2).mean(0)
+        assert (errors < 1.03 * least).all()
+
+
+@pytest.mark.parametrize("name", ["smoothing", "smoothing_next"])
+def test_smoothing_follows_a_line_and_a_season(name: str) -> None:
     shape = Shape(30, 12, 4)
     y = 3.0 + 0.5 * np.arange(200) + np.tile([0.0, 2.0, -1.0, -1.0], 50)
     x, target = rows_of(y, shape)
-    assert applied(x, ALL["smoothing"](x, target, shape)) == pytest.approx(target, abs=0.05)
+    assert applied(x, ALL[name](x, target, shape)) == pytest.approx(target, abs=0.05)
 
 
 def test_weights_of_a_mix_choose_the_best_and_lie_on_the_simplex() -> None:

@@ -15,7 +15,10 @@ from pellucid.supervised.learner import Supervised
 from pellucid.supervised.starts import Shape
 from pellucid.supervised.starts.mix import Mix, mixed
 
-NAMES: dict[str, tuple[str, ...]] = {"combined": ("autoregression", "smoothing"), "naive": ("naive",)}
+NAMES: dict[str, tuple[str, ...]] = {
+    "combined": ("autoregression", "smoothing", "smoothing_next"),
+    "naive": ("naive",),
+}
 
 
 class Starting:

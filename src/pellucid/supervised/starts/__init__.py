@@ -16,10 +16,16 @@ from pellucid.supervised.starts.maps import applied
 from pellucid.supervised.starts.naive import naive
 from pellucid.supervised.starts.shape import Shape
 from pellucid.supervised.starts.smoothing import smoothing
+from pellucid.supervised.starts.smoothing_next import smoothing_next
 
 __all__ = ["ALL", "Shape", "applied"]
 
 Floats = npt.NDArray[np.float64]
 Fit = Callable[[Floats, Floats, Shape], Floats]
 
-ALL: dict[str, Fit] = {"naive": naive, "autoregression": autoregression, "smoothing": smoothing}
+ALL: dict[str, Fit] = {
+    "naive": naive,
+    "autoregression": autoregression,
+    "smoothing": smoothing,
+    "smoothing_next": smoothing_next,
+}

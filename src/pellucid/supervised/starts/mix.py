@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 CUTS = (0.5, 0.65, 0.8, 1.0)  # of the training rows: fitted on what is before, weighed on what is between
-STEPS, RATE = 100, 1.0  # of the exponentiated gradient
+STEPS, RATE = 300, 1.0  # of the exponentiated gradient; its second half is averaged
 LEAST = 30  # rows without which a series begins like all others
 SPREAD = 60  # rows of later parts from which on a series has quantiles of its own
 LOCAL = 200  # series: of more, none has forecasters of its own
@@ -143,8 +143,10 @@ def simplex(errors: Floats) -> Floats:
         gradient = gradient + horizon / rows * np.log(np.maximum(k * weights, TINY))
         weights = weights * np.exp(-RATE * (gradient - gradient.min()) / np.sqrt(step + 1.0))
         weights /= weights.sum()
-        total += weights
-    return total / STEPS
+        if step >= STEPS // 2:
+            total += weights
+    mean: Floats = total / total.sum()
+    return mean
 
 
 def _quantiles(left: Floats, quantiles: Sequence[float]) -> Floats:
