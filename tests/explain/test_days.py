@@ -61,3 +61,18 @@ def test_every_explanation_says_the_date() -> None:
     values = [[float(v)] for v in found.values[:, 0, 0]]
     dates = swarm_chart("t", ["opened.days"], values, [[v] for v in found.inputs[:, 0]])
     assert str(dates) == str(swarm_chart("t", ["opened.days"], values, [[v] for v in table["opened.days"]]))
+
+
+def test_dependence_on_a_day_has_an_axis_of_dates() -> None:
+    from pellucid.explain import partial_dependence
+    from pellucid.report.html import inspection_page
+
+    table = pd.DataFrame({"opened.days": np.linspace(FIRST, LAST, 50)})
+    program = wrap(lambda x: x[:, 0] - FIRST, inputs=Schema((DAYS, Field("age")), {}), outputs=["late"])
+    rows = Rows(np.arange(50).astype(str), {"opened.days": table["opened.days"].to_numpy(), "age": np.zeros(50)})
+    found = partial_dependence(program, rows, "predict", "opened.days", points=5)
+    assert "2020-02-06  +36.5 ±" in found.text()
+    page = inspection_page([found.to_json()], program="accounts@1")
+    assert "at 2020-02-06 to 693" in page.replace("\u202f", "")
+    assert "2021" in page
+    assert "18,262" not in page

@@ -16,6 +16,7 @@ from pellucid.core.parts import lags, newest_of, patches, segments
 
 Grain = Literal["field", "group", "part"]
 RowGrain = Literal["field", "group", "part", "superpixel"]  # the last: parts that every row has of its own
+DAYS = "days since 1970-01-01"  # the unit of a date's days
 EPOCH, LATEST = date(1970, 1, 1), 700_000  # days from there to years that a date can name
 PARTS = 16  # of a picture or a series, where nothing else is said
 FieldKind = Literal["numeric", "category", "boolean", "series", "image", "text"]
@@ -35,6 +36,13 @@ class Player(NamedTuple):
         if isinstance(self.columns, slice):
             return list(range(*self.columns.indices(width)))
         return [column for column in self.columns if column < width]
+
+
+def as_date(days: float) -> float | str:
+    """The date so many days after 1970-01-01; the number itself where there is no such date."""
+    if days != days or abs(days) > LATEST:
+        return days
+    return (EPOCH + timedelta(days=math.floor(days))).isoformat()
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,7 @@ class Field:
 
     def as_read(self, value: float) -> float | str:
         """A number as a person reads it: days since 1970-01-01 as the date."""
-        if self.part != "days" or value != value or abs(value) > LATEST:
-            return value
-        return (EPOCH + timedelta(days=math.floor(value))).isoformat()
+        return as_date(value) if self.part == "days" else value
 
     def players(self, grain: Grain = "group", parts: int = PARTS) -> list[Player]:
         """This field as one player, as one per named lag group, or as one per part.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pellucid.core.errors import DataError
 from pellucid.core.rows import Rows
-from pellucid.core.schema import Field, FieldKind
+from pellucid.core.schema import DAYS, Field, FieldKind
 from pellucid.data.cells import Column, infer
 from pellucid.spec.model import FieldSpec
 
@@ -20,7 +20,7 @@ PARTS = {
     "year": "calendar year",
     "month": "month, 1 to 12",
     "weekday": "day of the week, Monday 0 to Sunday 6",
-    "days": "days since 1970-01-01",
+    "days": DAYS,
 }
 
 Array = npt.NDArray[Any]

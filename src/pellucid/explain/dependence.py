@@ -17,7 +17,8 @@ from pellucid.core.errors import DataError, SchemaError, nearest
 from pellucid.core.program import Program
 from pellucid.core.random import stream
 from pellucid.core.rows import Rows
-from pellucid.explain.columns import Array, Columns, Unit
+from pellucid.core.schema import DAYS, as_date
+from pellucid.explain.columns import Array, Columns, Unit, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +82,10 @@ class Dependence:
         unit = f" ({self.unit})" if self.unit else ""
         lines = [f"{self.task}: {self.outputs[output]}{unit} over {self.field}: {self.kind}"]
         shown = range(len(self.grid)) if self.words else np.unique(np.linspace(0, len(self.grid) - 1, 9).astype(int))
+        dated = self.field_unit == DAYS
         largest = max(float(np.abs(self.values[:, output] - self.values[:, output].mean()).max()), 1e-300)
         for i in shown:
-            at = self.words[i] if self.words else f"{self.grid[i]:.4g}"
+            at = self.words[i] if self.words else number(as_date(self.grid[i]) if dated else float(self.grid[i]))
             apart = self.values[i, output] - self.values[:, output].mean()
             bar = ("+" if apart > 0 else "-") * round(12 * abs(apart) / largest)
             lines.append(f"  {at:>12}  {self.values[i, output]:+.4g} ± {self.error[i, output]:.1g}  {bar}".rstrip())

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from pellucid.report.charts.axes import left_axis
 from pellucid.report.markup import Markup, coordinate, el
 from pellucid.report.numbers import finite, number, typeset
-from pellucid.report.svg import Scale, empty_frame, fit_scale, frame, label, path, segment, text_width, tick_labels
+from pellucid.report.svg import (
+    Scale,
+    date_ticks,
+    empty_frame,
+    fit_scale,
+    frame,
+    label,
+    path,
+    segment,
+    text_width,
+    tick_labels,
+)
 
 FEW = 30  # curves that are drawn one by one; of more, the bands that hold half and nine tenths of them
 
@@ -24,6 +36,7 @@ def dependence_chart(
     seen: Sequence[Any] = (),
     x_label: str = "",
     y_label: str = "",
+    dated: bool = False,
     width: int = 680,
 ) -> Markup:
     """A line with its curves behind it.
@@ -33,9 +46,11 @@ def dependence_chart(
         grid, values: the line, shape (g,). errors: standard errors, whiskers of two of them are drawn.
         curves: individual ones, each of length g: up to 30 as pale lines, more as bands.
         seen: quantiles of the field in the rows: ticks under the line, so that one sees where it rests on few rows.
-        x_label, y_label: with units.
+        x_label, y_label: with units. dated: grid and seen are days since 1970-01-01, and are shown as dates.
         width: px.
     """
+    first = date(1970, 1, 1).toordinal() if dated else 0
+    grid, seen = ([x + first if finite(x) else x for x in some] for some in (grid, seen))
     line = [(float(x), float(y)) for x, y in zip(grid, values, strict=False) if finite(x) and finite(y)]
     if not line:
         return empty_frame(title, width)
@@ -58,20 +73,23 @@ def dependence_chart(
         if finite(error) and error > 0:
             parts.append(segment(x_scale(x), y_scale(y - 2 * error), x_scale(x), y_scale(y + 2 * error), "whisker"))
     parts.append(path([(x_scale(x), y_scale(y)) for x, y in line], "line c1 first"))
-    parts += _bottom(x_scale, bottom, seen, x_label)
-    values_told = f"from {typeset(number(line[0][1]))} at {typeset(number(line[0][0]))} to "
-    values_told += f"{typeset(number(line[-1][1]))} at {typeset(number(line[-1][0]))}"
+    parts += _bottom(x_scale, bottom, seen, x_label, dated=dated)
+    ends_told = [date.fromordinal(int(x)).isoformat() if dated else typeset(number(x)) for x, _ in (line[0], line[-1])]
+    values_told = f"from {typeset(number(line[0][1]))} at {ends_told[0]} to "
+    values_told += f"{typeset(number(line[-1][1]))} at {ends_told[1]}"
     bundle = f"; {len(curves)} individual curves" if len(curves) else ""
     return frame(title, f"{title}. {y_label}: {values_told}{bundle}.", width, top + height - 26, *parts)
 
 
-def _bottom(scale: Scale, bottom: float, seen: Sequence[Any], x_label: str) -> list[Markup]:
-    ticks = scale.ticks(max(2, int((scale.stop - scale.start) / 80)))
+def _bottom(scale: Scale, bottom: float, seen: Sequence[Any], x_label: str, *, dated: bool) -> list[Markup]:
+    wanted = max(2, int((scale.stop - scale.start) / 80))
+    ticks = scale.ticks(wanted)
+    ticks, texts = date_ticks(scale, wanted) if dated else (ticks, tick_labels(ticks))
     parts = [segment(scale.start, bottom, scale.stop, bottom, "axis")]
     for x in seen:
         if finite(x) and scale.low <= x <= scale.high:
             parts.append(segment(scale(x), bottom - 7, scale(x), bottom, "axis"))
-    for tick, text in zip(ticks, tick_labels(ticks), strict=True):
+    for tick, text in zip(ticks, texts, strict=True):
         half = text_width(text, 11.5) / 2
         x = scale(tick)
         parts.append(segment(x, bottom, x, bottom + 5, "axis"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pellucid.core.schema import DAYS
 from pellucid.report.blocks import card, chip, facts, figure, listed, paragraph, section, table
 from pellucid.report.charts import Column, Estimate, attribution_bars, dependence_chart, heat_map, interval_chart
 from pellucid.report.explained import at, names
@@ -105,13 +106,14 @@ def _dependence(one: Json) -> Markup:
         line = "Mean output with every row set to the category; whiskers are two standard errors."
         return card(title, (), figure(picture, f"{method.capitalize()}.", line))
     curves = [[at(curve, i, k) for i in range(len(values))] for curve in one.get("curves") or []]
-    x_label = f"{field} ({text(one, 'field_unit')})" if text(one, "field_unit") else field
+    dated = text(one, "field_unit") == DAYS
+    x_label = f"{field} ({text(one, 'field_unit')})" if text(one, "field_unit") and not dated else field
 
     def draw(width: int) -> Markup:
         grid, seen = one.get("grid") or [], one.get("seen") or []
         y_label = f"{output}{unit}"
         return dependence_chart(
-            title, grid, values, errors, curves, seen=seen, x_label=x_label, y_label=y_label, width=width
+            title, grid, values, errors, curves, seen=seen, x_label=x_label, y_label=y_label, dated=dated, width=width
         )
 
     line = "Ticks on the axis are tenths of the rows; whiskers are two standard errors."
