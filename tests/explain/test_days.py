@@ -73,6 +73,6 @@ def test_dependence_on_a_day_has_an_axis_of_dates() -> None:
     found = partial_dependence(program, rows, "predict", "opened.days", points=5)
     assert "2020-02-06  +36.5 ±" in found.text()
     page = inspection_page([found.to_json()], program="accounts@1")
-    assert "at 2020-02-06 to 693" in page.replace("\u202f", "")
-    assert "2021" in page
+    assert "late: from 36.5 at 2020-02-06 to 694 at 2021-11-24" in page
+    assert ">2020-10<" in page
     assert "18,262" not in page
