@@ -9,8 +9,8 @@ same ("a pass"), so that the background's own variance cancels. The least budget
 single one `TWICE` background rows are walked a second time, by which its error is told (`explain.spread`). More passes
 come in pairs: the second
 walks each background row in the same order with its halves swapped, so that a player that came early comes late; on
-networks of breast cancer and digits that took a fifth off the error. Its two passes are taken as if they were
-independent, which overstates the error of a single pair, by 1.3 to 1.4 times on the same networks. Players whose values
+networks of breast cancer and digits that took a fifth off the error. What that saves cannot be told from
+a single pair, whose error is therefore rather overstated (`explain.spread.PAIR`). Players whose values
 are the background row's are not walked.
 """
 

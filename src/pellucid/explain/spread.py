@@ -15,13 +15,17 @@ from torch import Tensor
 SAME = 1e-9  # of a direction's square, what is left of it when others say it already
 OTHERS = 1.0  # draws that the mean of all players is worth: a player that interacts rarely may show no spread by chance
 
+PAIR = 1.15  # of a single pair of passes: by how much less than two independent ones it is taken to err. Measured were
+# 1.2 to 1.6 on networks, trees and policies; where pairing saved nothing, 95 % intervals would still cover 91 %
+
 
 def of_passes(gains: Tensor, active: Tensor) -> Tensor:
     """Standard errors of the mean over passes, shape (rows, passes, b, d, k) -> (rows, d, k).
 
     A pair of passes is one draw, and draws are independent. Few draws make the error of a single player noisy, so its
     size is taken from all passes, as if they were independent, times what pairing saves over all players together. Of a
-    single pair that is not known: its error is overstated, and needs less help from the other players.
+    single pair that is not known, and less than what it mostly saves is taken (`PAIR`): its error is rather overstated,
+    and needs less help from the other players.
 
     Args:
         gains: what each player gained in each walk.
@@ -30,7 +34,7 @@ def of_passes(gains: Tensor, active: Tensor) -> Tensor:
     passes, b = gains.shape[1:3]
     alone = _squared(gains)
     if passes == 2:
-        return _with_others(alone, active.any(1), b, OTHERS / 4.0).sqrt()
+        return _with_others(alone, active.any(1), b, OTHERS / 4.0).sqrt() / PAIR
     paired = _squared(gains.reshape(len(gains), -1, 2, *gains.shape[2:]).mean(2))
     alone = alone * _scale(paired, alone)
     return _with_others(alone, active.any(1), b * (passes - 1)).sqrt()
