@@ -7,11 +7,10 @@ The sum of a walk is f(x) - f(b), so the values add up to f(x) minus the mean ou
 Differs from the papers: a coalition is valued on one background row, not on all, and every background row counts the
 same ("a pass"), so that the background's own variance cancels. The least budget is one pass, of few players two; in a
 single one `TWICE` background rows are walked a second time, by which its error is told (`explain.spread`). More passes
-come in pairs: the second
-walks each background row in the same order with its halves swapped, so that a player that came early comes late; on
-networks of breast cancer and digits that took a fifth off the error. What that saves cannot be told from
-a single pair, whose error is therefore rather overstated (`explain.spread.PAIR`). Players whose values
-are the background row's are not walked.
+come in pairs: the second walks each background row in the same order with its halves swapped, so that a player that
+came early comes late; on networks of breast cancer and digits that took a fifth off the error. How much it saves
+cannot be told from a single pair, whose error is rather overstated therefore (`explain.spread.PAIR`). Players whose
+values are the background row's are not walked.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def permutation_values(
 def _note(passes: int, b: int) -> str:
     if passes == 1:
         return f"one pass of antithetic permutations over {b} background rows; error: from {TWICE} of them walked twice"
-    between = "pairs of passes" if passes > 2 else "the two passes, which rather overstates it,"
+    between = "pairs of passes" if passes > 2 else "the two passes, which may overstate it a little,"
     return (
         f"{passes} passes of antithetic permutations over {b} background rows; "
         f"error: spread between {between} within each background row"
