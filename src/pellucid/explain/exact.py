@@ -7,6 +7,7 @@ all rows and outputs, times the values of the 2^d coalitions. Accumulated in flo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import factorial
 
 import torch
@@ -44,14 +45,19 @@ def shapley_values(worth: Tensor) -> Tensor:
         shape (d, k).
     """
     d = len(worth).bit_length() - 1
+    values = torch.empty(d, worth.shape[1], dtype=torch.float64)
+    for player, weights in enumerate(_gain_weights(d)):
+        pairs = worth.reshape(-1, 2, 2**player, worth.shape[1])  # without and with it
+        values[player] = weights @ (pairs[:, 1] - pairs[:, 0]).flatten(0, 1)
+    return values
+
+
+@cache
+def _gain_weights(d: int) -> list[Tensor]:
+    """Of each player the weights of its gains, shape (2^(d - 1),): asked for by every row and pattern again."""
     sizes = coalitions(d).sum(1)
     weight = torch.tensor([factorial(s) * factorial(d - s - 1) / factorial(d) for s in range(d)], dtype=torch.float64)
-    values = torch.empty(d, worth.shape[1], dtype=torch.float64)
-    for player in range(d):
-        pairs = worth.reshape(-1, 2, 2**player, worth.shape[1])  # without and with it
-        without = sizes.reshape(-1, 2, 2**player)[:, 0].flatten()
-        values[player] = weight[without] @ (pairs[:, 1] - pairs[:, 0]).flatten(0, 1)
-    return values
+    return [weight[sizes.reshape(-1, 2, 2**player)[:, 0].flatten()] for player in range(d)]
 
 
 def exact_values(
