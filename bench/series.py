@@ -16,6 +16,8 @@ it) tells better, worse or undecided; the bar of the mean is a difference of at 
         choices of settings on simulated series at seeds 100 to 102, one fold
     python bench/series.py --earlier [CHOICE ...]
         the same on the public series' earlier origins: two folds within what the first reported fold trains on
+
+The start alone is chosen by bench/series_start.py, on more sets.
 """
 
 from __future__ import annotations
