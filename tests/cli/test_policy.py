@@ -59,7 +59,7 @@ def test_json_is_what_python_reads(home: Home, capsys: pytest.CaptureFixture[str
         (["bank", "--outcome", "5"], "takes no actions", "explain rows"),
         (["stocks", "--episode", "3", "--at", "1990-01-01"], "no row for 1990-01-01", "the first row"),
         (["stocks", "--episode", "3", "--at", "2000-06-01", "--at", "2000-06-02"], "--at does not go", "once"),
-        (["stocks", "--episode", "3", "--checks"], "--checks does not go", "leave --episode out"),
+        (["stocks", "--outcome", "3", "--checks"], "--checks does not go with an outcome", "give --episode"),
         (["stocks", "--episode", "3", "--method", "tree"], "tree", ""),
         (["stocks", "--episode", "3", "--together", "a=return,volum"], "'volum' is no field", "'volume'"),
     ],

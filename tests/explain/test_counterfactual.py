@@ -18,6 +18,8 @@ from pellucid.core.rows import Rows
 from pellucid.core.schema import Field, Schema
 from pellucid.core.task import Task
 from pellucid.explain import Limits, counterfactuals, fit_lime, permutation_importance
+from pellucid.explain.columns import Columns
+from pellucid.explain.space import Space
 from pellucid.nn.foreign import wrap
 from pellucid.testing.games import ToyProgram, network, toy_rows
 
@@ -25,7 +27,7 @@ NORMAL = np.random.default_rng(0).normal(size=(300, 4))
 
 
 def linear(w=(1.0, 3.0, -2.0, 0.0)):
-    return ToyProgram(lambda x: x @ torch.tensor(w, dtype=torch.float64)[:, None], 4)
+    return ToyProgram(lambda x: x @ torch.tensor(w, dtype=torch.float64)[:, None], len(w))
 
 
 def deviations(x):
@@ -75,6 +77,74 @@ def test_two_fields_are_needed_when_no_one_is_enough() -> None:
     answer = asked(conjunction, [-1.0, -1.0, 0.0], (1.0, None), NORMAL[:, :3])[0].answers[0]
     assert sorted(c.name for c in answer.changes) == ["x0", "x1"]
     assert [c.after for c in answer.changes] == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+def test_as_many_ways_as_there_are_are_found_though_one_field_is_cheap_in_all_of_them() -> None:
+    """Each field alone is enough, but every one is dearer than x0 with some other one."""
+    weights = (10.0, *[1.0] * 11)
+    reference = np.random.default_rng(0).normal(size=(300, 12))
+    for n in (6, 12, 40):
+        found = asked(linear(weights), np.zeros(12), (2.2, None), reference, n=n)[0]
+        assert {len(a.changes) for a in found.answers} == {1}
+        assert len({a.changes[0].name for a in found.answers}) == len(found.answers) == min(n, 12)
+        assert found.note == ("12 of 40: no further way was found" if n == 40 else "")
+
+
+def test_a_small_region_that_no_row_no_few_values_and_no_guess_hits_is_climbed_to() -> None:
+    """All six fields must be near .37 at once; the answer that the tried quantiles allow is known."""
+    near = ToyProgram(lambda x: -(x - 0.37).abs().sum(1, keepdim=True), 6)
+    reference = np.random.default_rng(0).normal(size=(300, 6))
+    grid = np.quantile(reference, np.linspace(0, 1, 16), axis=0, method="nearest")
+    best = float(np.abs(grid - 0.37).min(0).sum())
+    assert best < 0.4 < float(np.abs(reference - 0.37).sum(1).min())
+    answer = asked(near, np.full(6, -1.5), (-1.1 * best, None), reference)[0].answers[0]
+    assert len(answer.changes) == 6
+    assert answer.outputs[0] >= -1.1 * best
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_of_random_truth_tables_no_minimal_way_is_missing(seed: int) -> None:
+    """No fewer answers than there are sets of fields that are enough and none of whose subsets is (by brute force)."""
+    table = torch.from_numpy(np.random.default_rng(seed).random(32) < 0.3).double()
+    bits = torch.tensor([1, 2, 4, 8, 16], dtype=torch.float64)
+    truth = ToyProgram(lambda x: table[(x @ bits).long()][:, None], 5)
+    corners = np.array([[(i >> b) & 1 for b in range(5)] for i in range(32)], dtype=float)
+    minimal: list[int] = []
+    for i in sorted(range(1, 32), key=lambda i: i.bit_count()):
+        if table[i] and not any(m & i == m for m in minimal):
+            minimal.append(i)
+    found = asked(truth, np.zeros(5), (0.5, None), corners, n=6, training_rows=True)[0]
+    if not table[0]:
+        assert len(found.answers) >= min(6, len(minimal))
+        assert len({tuple(sorted(c.name for c in a.changes)) for a in found.answers}) == len(found.answers)
+
+
+def test_a_space_without_a_change_keeps_all_others() -> None:
+    columns = Columns(Mixed(), "forecast", where="here")
+    real, own = columns.reference(rows(60, seed=1)), columns.matrix(rows(1, seed=5))[0]
+    space = Space(columns, real, Limits())
+    whole = np.concatenate([space.project(real, own), *(_singly(space, own, u) for u in range(len(space.units)))])
+    for unit, it in enumerate(space.units):
+        ways = {"number": [1, -1], "category": [2, 3]}.get(it.kind, [1])
+        for way in ways:
+            other = space.without(unit, way)
+            left = np.concatenate(
+                [other.project(real, own), *(_singly(other, own, u) for u in range(len(space.units)))]
+            )
+            seen, before = other.ways(left, own), space.ways(whole, own)
+            assert way not in seen[:, unit]
+            assert set(seen[:, unit]) == set(before[:, unit]) - {way}
+            for u in set(range(len(space.units))) - {unit}:
+                assert np.array_equal(np.unique(seen[:, u]), np.unique(before[:, u]))
+    assert {unit.kind for unit in space.units} == {"number", "block", "category"}
+
+
+def _singly(space: Space, x: np.ndarray, unit: int) -> np.ndarray:
+    values = space.choices(x)[unit]
+    changed = np.repeat(x[None], len(values), axis=0)
+    changed[:, space.units[unit].columns] = values
+    return changed
 
 
 @settings(max_examples=12, deadline=None)

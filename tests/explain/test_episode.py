@@ -294,3 +294,28 @@ def test_an_outcome_is_no_attribution_and_is_read_as_it_was_written(tmp_path):
     assert one["v"].change == 0.1
     assert list(one.to_frame()["feature"]) == ["x", "v"]
     assert "no difference shown" in one.text()
+
+
+class Forgetful(Linear):
+    """With random weights it reads its fields in the other order."""
+
+    def randomised(self, seed):
+        return Reversed(Linear())
+
+
+class Reversed:
+    """What `Forgetful` is with random weights."""
+
+    def __init__(self, program):
+        self.program, self.schema, self.tasks, self.encode = program, program.schema, program.tasks, program.encode
+
+    def __call__(self, blocks, task):
+        return self.program(dict(zip(NAMES, [blocks[name] for name in reversed(NAMES)], strict=True)), task)
+
+
+def test_the_check_by_random_weights_is_made_of_scores_and_margins():
+    """|values| of x, v, noise are ranked in reverse by the program of random weights: a correlation below zero."""
+    checks = explained(Forgetful(), method="exact", checks=True).outputs.checks
+    assert checks["randomised"] < 0.3
+    assert checks["additive_fit"] == pytest.approx(1.0, abs=1e-6)
+    assert "randomised" not in explained(Linear(), method="exact", checks=True).outputs.checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from typing import Any
@@ -15,7 +16,9 @@ import pellucid
 from pellucid.assemble import assemble, problem
 from pellucid.core.errors import DataError, SchemaError, SpecError
 from pellucid.envs.making import using
+from pellucid.explain import explain_course
 from pellucid.nn.program import NetworkProgram
+from pellucid.report.html import policy_page
 from pellucid.runs.artefact import load_program
 from pellucid.runs.episodes import (
     Actor,
@@ -198,6 +201,59 @@ def test_a_trading_policy_on_its_own_days(market: Any) -> None:
     drawn, other = (program.explain_episode(seed, task="trade", evaluations=64) for seed in (1, 2))
     assert len(drawn) == 50
     assert drawn.outputs.keys != other.outputs.keys
+
+
+def test_what_was_explained_is_not_explained_again(market: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same steps against the same states are answered from the store; whatever differs is computed."""
+    program = pellucid.load("market", market.store)
+    how: dict[str, Any] = {"task": "trade", "method": "permutation", "evaluations": 64, "background": 6, "checks": True}
+    computed: list[Any] = []
+
+    def counting(*args: Any, **options: Any) -> Any:
+        computed.append(options)
+        return explain_course(*args, **options)
+
+    monkeypatch.setattr("pellucid.runs.episodes.explain_course", counting)
+    first, again = program.explain_episode(3, **how), program.explain_episode(3, **how)
+    assert len(computed) == 1
+    assert again.to_json() == first.to_json()
+    assert again.outputs.checks == first.outputs.checks != {}
+    for seed, change in ((4, {}), (3, {"background": 7}), (3, {"draws": 9}), (3, {"checks": False}), (3, {"steps": 5})):
+        program.explain_episode(seed, **{**how, **change})
+    assert len(computed) == 6
+    one = actor_of(market.store, "market", "trade")
+    options = {name: value for name, value in how.items() if name not in ("task", "background")}
+    explain_episode(one, seed=3, background=6, draws=one.seed, **options)
+    assert len(computed) == 6  # the command line asks the same question
+    explain_episode(one._replace(keep=None), seed=3, background=6, draws=one.seed, **options)
+    program.explain_episode(3, task="trade", seconds=0.01)
+    program.explain_episode(3, task="trade", seconds=0.01)
+    assert len(computed) == 9  # without a store, or by the clock, nothing is kept
+
+
+def test_an_interrupted_episode_is_not_kept(market: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*args: Any, **options: Any) -> Any:
+        found = explain_course(*args, **options)
+        warned = ("interrupted: 1 of 2 rows are explained",)
+        return dataclasses.replace(found, outputs=dataclasses.replace(found.outputs, warnings=warned))
+
+    monkeypatch.setattr("pellucid.runs.episodes.explain_course", stopped)
+    before = sorted((market.store.root / "explained").glob("*"))
+    program = pellucid.load("market", market.store)
+    assert program.explain_episode(5, task="trade", evaluations=64, steps=3).outputs.warnings
+    assert sorted((market.store.root / "explained").glob("*")) == before
+
+
+def test_checks_of_an_episode_say_whether_it_tells_about_what_was_learned(market: Any) -> None:
+    """Of a network by random weights too; a wrapped function has none that could be drawn anew."""
+    program = pellucid.load("market", market.store)
+    found = program.explain_episode(3, task="trade", evaluations=64, background=6, checks=True)
+    assert {"additive_fit", "insertion", "deletion", "off_manifold", "randomised"} <= found.outputs.checks.keys()
+    assert "randomised:" in found.text()
+    assert "rank correlation with random weights" in policy_page(found.to_json(), None)
+    wrapped = guesser().explain_episode(3, env=Guess(), method="exact", checks=True).outputs.checks
+    assert wrapped["additive_fit"] == pytest.approx(1.0)  # only one player is read
+    assert "randomised" not in wrapped
 
 
 def test_the_outcome_of_trading_is_paired_by_day(market: Any) -> None:

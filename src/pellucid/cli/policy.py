@@ -18,12 +18,15 @@ def explain_policy(args: argparse.Namespace) -> int:
     from pellucid.runs.outcomes import explain_outcome
 
     store = open_store(args)
-    if args.checks or len(args.task) > 1 or len(args.at) > 1:
-        asked = "--checks" if args.checks else "--task" if len(args.task) > 1 else "--at"
+    unchecked = args.checks and args.episode is None
+    if unchecked or len(args.task) > 1 or len(args.at) > 1:
+        asked = "--checks" if unchecked else "--task" if len(args.task) > 1 else "--at"
         raise SpecError(
-            f"{asked} does not go with an episode so.",
+            f"{asked} does not go with {'an outcome' if unchecked else 'an episode'} so.",
             where=asked,
-            mend="checks are of rows: leave --episode out; of one policy and one first day: give --task and --at once",
+            mend="an outcome is an experiment, without checks: give --episode as well"
+            if unchecked
+            else "of one policy and one first day: give --task and --at once",
         )
     if args.grain == "superpixel":
         raise SpecError(
@@ -41,7 +44,7 @@ def explain_policy(args: argparse.Namespace) -> int:
     outcome: Any = None
     with reporting(args.quiet) as reporter:
         if args.episode is not None:
-            options = {name: getattr(args, name) for name in ("method", "value", "seconds", "error")}
+            options = {name: getattr(args, name) for name in ("method", "value", "seconds", "error", "checks")}
             more = ("grain", "parts", "evaluations")
             options |= {name: getattr(args, name) for name in more if getattr(args, name)}
             episode = explain_episode(

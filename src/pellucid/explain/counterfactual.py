@@ -20,6 +20,7 @@ from pellucid.core.random import stream
 from pellucid.core.rows import Rows
 from pellucid.explain.columns import Array, Columns, shown
 from pellucid.explain.estimate import Progress
+from pellucid.explain.further import further
 from pellucid.explain.goal import Goal, Wanted, choices_of, goal_for
 from pellucid.explain.search import cost, find
 from pellucid.explain.space import Limits, Space
@@ -71,7 +72,7 @@ class Counterfactuals:
     Args:
         key, task, goal, outputs, unit: what was asked, in words.
         before: outputs of the row itself, shape (k,).
-        answers: none when nothing was found; `note` then says why that may be.
+        answers: fewer than were asked for, or none, when no more ways were found; `note` then says so.
         rows: the answers as rows, to be asked about further.
         reference_n, evaluations, seed: how they were found.
     """
@@ -196,16 +197,23 @@ def _answers(
         return goal.margin(space.columns.outputs(rows)) - least if len(rows) else np.empty(0)
 
     near = donors[np.argsort(space.costs(donors, x).sum(1), kind="stable")]
-    found = find(space, x, margin, near, n, generator)
-    found = found[margin(found) >= 0] if len(found) else found  # once more, as they are
-    if not space.limits.training_rows:
-        found = found[[row.tobytes() not in space.verbatim for row in np.nan_to_num(found, nan=1e300) + 0.0]]
+
+    def search(part: Space) -> Array:
+        found = find(part, x, margin, near, n, generator)
+        found = found[margin(found) >= 0]  # once more, as they are
+        if part.limits.training_rows:
+            return found
+        own = [row.tobytes() not in space.verbatim for row in np.nan_to_num(found, nan=1e300) + 0.0]
+        return found[np.asarray(own, dtype=np.bool_)]
+
+    found = further(space, x, search, n)
     if not len(found):
         why = "no reference row is" if not len(donors) else "real rows are, but not within the limits"
         return found, f"nothing found: {why} as wanted"
     price = cost(space, found, x) * (1.0 + space.excess(found))
     chosen = _different(space.ways(found, x), price, n)
-    return found[chosen], ""
+    few = f"{len(chosen)} of {n}: no further way was found" if len(chosen) < n else ""
+    return found[chosen], few
 
 
 def _different(ways: npt.NDArray[np.int64], price: Array, n: int) -> list[int]:

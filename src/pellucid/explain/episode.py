@@ -21,7 +21,7 @@ from pellucid.explain.attribution import attribute
 from pellucid.explain.explanation import Array, Explanation, long_frame
 from pellucid.explain.filed import read_json, write_json
 from pellucid.explain.game import declared_task
-from pellucid.explain.margins import Paired, components, decided, margin_names
+from pellucid.explain.margins import components, decided, margin_names, paired
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,6 +200,7 @@ class EpisodeExplanation:
             lines.append(f"  {name:<{names}}  {size:<9.3g} {'█' * round(24 * size / largest)}".rstrip())
         lines += [f"  background: {self.background}", f"  {own.method}"]
         lines += [f"  note: {warning}" for warning in own.warnings]
+        lines += [f"  {name}: {value:+.2f}" for name, value in own.checks.items()]
         return "\n".join([*lines, f"  seed {own.seed}; {own.evaluations} evaluations"])
 
     def plot(self, *, output: str | int | None = None, k: int = 12) -> Any:
@@ -243,7 +244,7 @@ def explain_course(
     every = np.stack([choices.chosen, choices.runner_up], 2).reshape(-1, 2)
     pairs, which = np.unique(every, axis=0, return_inverse=True)
     found = attribute(
-        Paired(program, task, pairs.reshape(-1, 2)),
+        paired(program, task, pairs.reshape(-1, 2)),
         course.states,
         task,
         background=background,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pellucid.core.program import Joined, Program
+from pellucid.core.program import Joined, Program, Randomised
 from pellucid.core.rows import Rows
 from pellucid.core.schema import Schema
 from pellucid.core.task import Task
@@ -111,3 +111,20 @@ class Paired:
 
     def _with_pairs(self, out: Tensor) -> Tensor:
         return torch.cat([out, out[:, self._first] - out[:, self._second]], dim=1) if len(self._first) else out
+
+
+class PairedNetwork(Paired):
+    """The same of a program that can forget what it learned, so that the check by random weights is made of it too."""
+
+    def __init__(self, program: Program, task: str, pairs: Ints) -> None:
+        super().__init__(program, task, pairs)
+        self._pairs = pairs
+
+    def randomised(self, seed: int) -> Paired:
+        assert isinstance(self.program, Randomised)
+        return Paired(self.program.randomised(seed), next(iter(self.tasks)), self._pairs)
+
+
+def paired(program: Program, task: str, pairs: Ints) -> Paired:
+    """A program with the differences of pairs of its outputs."""
+    return PairedNetwork(program, task, pairs) if isinstance(program, Randomised) else Paired(program, task, pairs)

@@ -48,7 +48,11 @@ def find(space: Space, x: Array, margin: Margin, donors: Array, n: int, generato
     together = np.concatenate(found)
     if not len(together):
         guesses = _guesses(space, x, generator, most)
-        together = guesses[margin(guesses) >= 0]
+        reached = margin(guesses)
+        together = guesses[reached >= 0]
+        if not len(together):
+            best = guesses[np.argsort(-reached, kind="stable")[:BEAM]]
+            together = _fewer(space, climbed(space, x, margin, best), x, most)
     near = drawn(space, x, margin, _shortlist(space, x, together))
     return drawn(space, x, margin, merged(space, x, margin, near))
 
@@ -124,6 +128,23 @@ def _best_units(space: Space, x: Array, rows: Array, reached: Array) -> npt.NDAr
     best = np.full(len(space.units), -np.inf)
     np.maximum.at(best, changed, reached)
     return np.sort(np.argsort(-best, kind="stable")[:TOP_UNITS])
+
+
+def climbed(space: Space, x: Array, margin: Margin, rows: Array) -> Array:
+    """Those of the rows that are as wanted after changes of one unit at a time to the value nearest to the goal."""
+    choices, found = space.choices(x), []
+    for row in rows:
+        now, before = float(margin(row[None])[0]), -np.inf
+        while before < now < 0:
+            before = now
+            for i, unit in enumerate(space.units):
+                tried = np.repeat(row[None], len(choices[i]) + 1, axis=0)
+                tried[1:, unit.columns] = choices[i]
+                reached = margin(tried)
+                row, now = tried[reached.argmax()], float(reached.max())
+        if now >= 0:
+            found.append(row)
+    return np.stack(found) if found else rows[:0]
 
 
 def reverted(space: Space, x: Array, margin: Margin, rows: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,6 +114,20 @@ class Space:
         owner = np.asarray([field.name in names for field in self.columns.fields])
         return np.asarray(owner[self.columns.owner], dtype=np.bool_)
 
+    def without(self, unit: int, way: int) -> Space:
+        """The same space, but one unit may not change in one way (see `ways`); units keep their places."""
+        other, it = copy(self), self.units[unit]
+        if it.kind == "number":
+            name = "down" if way > 0 else "up"
+            mask = getattr(self, name).copy()
+            mask[it.columns] = True
+            setattr(other, name, mask)
+            return other
+        other.values = list(self.values)
+        values = self.values[unit]
+        other.values[unit] = values[values[:, 0] != way - 2] if it.kind == "category" else values[:0]
+        return other
+
     def rounded(self, values: Array, j: int) -> Array:
         """Values on the grid of column j."""
         step = self.step[j]
@@ -150,6 +165,8 @@ class Space:
                 ok &= (part[:, 0] >= low[j]) & (part[:, 0] <= high[j])
             elif unit.kind == "category":
                 ok &= np.isin(part[:, 0], values[:, 0])
+            else:
+                ok &= len(values) > 0
             found[np.ix_(ok, unit.columns)] = part[ok]
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from pellucid.envs.vectorise import make as make_env
 from pellucid.explain import Course, EpisodeExplanation, explain_course
 from pellucid.explain.game import declared_task
 from pellucid.runs.artefact import load_program, load_spec
+from pellucid.runs.explained import content, kept_as, question
 from pellucid.runs.explaining import own_rows, pick
 from pellucid.runs.outputs import HELD_OUT
 from pellucid.runs.policies import greedy, on_rows, read_as, rollout, trades, visited
@@ -84,12 +86,18 @@ def world_of(task: Task, env: str | None = None) -> World:
 
 
 class Actor(NamedTuple):
-    """A policy with the world in which it plays; `seed` is the program's own."""
+    """A policy with the world in which it plays.
+
+    Args:
+        seed: the program's own.
+        keep: where explanations are kept, a store and the SHA-256 of the version; None: nowhere.
+    """
 
     program: Program
     task: Task
     world: World
     seed: int = 0
+    keep: tuple[Store, str] | None = None
 
 
 def actor_of(store: Store, ref: str, task: str | None, source: Any = None) -> Actor:
@@ -99,7 +107,7 @@ def actor_of(store: Store, ref: str, task: str | None, source: Any = None) -> Ac
     declared = policy_of(program, task)
     world = world_of(declared)
     if not on_rows(declared):
-        return Actor(program, declared, world, spec.seed)
+        return Actor(program, declared, world, spec.seed, (store, entry.sha))
     days = own_rows(program, spec, source)
     assert days is not None  # such a task has rows
     how = spec.tasks[declared.name]
@@ -111,7 +119,8 @@ def actor_of(store: Store, ref: str, task: str | None, source: Any = None) -> Ac
     reviewed = set(store.review_keys(entry.name) or ())
     first = next((i for i, key in enumerate(days.keys) if str(key) in reviewed), len(days))
     known = days.take(slice(0, first))
-    return Actor(program, declared, replace(world, options=options, days=days, known=known), spec.seed)
+    world = replace(world, options=options, days=days, known=known)
+    return Actor(program, declared, world, spec.seed, (store, entry.sha))
 
 
 def explain_episode(
@@ -126,6 +135,9 @@ def explain_episode(
     **options: Any,
 ) -> EpisodeExplanation:
     """One greedy episode, explained step by step.
+
+    It is played in any case; where the actor keeps answers, an episode and background that have been explained before
+    are not explained again.
 
     Args:
         seed: of the episode.
@@ -145,22 +157,33 @@ def explain_episode(
             mend="give 1 or more",
         )
     reporter = reporter or Silent()
-    program, task, world, _ = actor
+    program, task, world = actor[:3]
     with one_thread():
         course = play(program, task, world, seed, steps, at)
         avoid = set(course.states.keys.tolist()) if world.days is not None else set()
         reference, told = own_states(program, task, world, background, seed=draws, avoid=avoid, played=seed)
         reporter.stage(f"explain {task.name}", len(course.states))
-        return explain_course(
+        asked: dict[str, Any] = {"told": told, "seed": draws, **options}
+        compute = partial(
+            explain_course,
             program,
             task.name,
             course,
             background=reference,
-            told=told,
-            seed=draws,
             progress=lambda done, _: reporter.advance(done),
-            **options,
+            **asked,
         )
+        if actor.keep is None or options.get("seconds") is not None:
+            return compute()  # what the clock decided is no answer to keep
+        store, version = actor.keep
+        played = {"env": course.env, "seed": course.seed, "end": course.end}
+        played |= {"actions": course.actions.tolist(), "rewards": course.rewards.tolist()}
+        name = question(version, task.name, course.states, content(reference), {**asked, "played": played})
+        return kept_as(store, name, EpisodeExplanation.from_json, compute, _whole)
+
+
+def _whole(found: EpisodeExplanation) -> bool:
+    return not any(warning.startswith("interrupted") for warning in found.outputs.warnings)
 
 
 def play(program: Program, task: Task, world: World, seed: int, steps: int, at: str | None = None) -> Course:

@@ -39,7 +39,13 @@ def question(version: str, task: str, rows: Rows, background: str, options: dict
         background: SHA-256 of the kept reference rows.
         options: of `explain.attribute`, or of another question.
     """
-    digest = hashlib.sha256(json.dumps([__version__, version, task, background, options], sort_keys=True).encode())
+    asked = json.dumps([__version__, version, task, background, options], sort_keys=True)
+    return content(rows, asked)
+
+
+def content(rows: Rows, asked: str = "") -> str:
+    """SHA-256 of rows, raw, and of what is asked about them."""
+    digest = hashlib.sha256(asked.encode())
     for name in ("", *sorted(rows.fields)):
         values = np.asarray(rows.fields[name] if name else rows.keys)
         whole = values.dtype.kind in "biuf"

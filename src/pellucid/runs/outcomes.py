@@ -53,7 +53,7 @@ def explain_outcome(
     if episodes < 2:
         raise SpecError(f"{episodes} episodes have no interval.", where="explain_outcome(episodes=...)", mend="give 50")
     reporter = reporter or Silent()
-    program, task, world, _ = actor
+    program, task, world = actor[:3]
     players = joined_players(program.schema.players(task.inputs, grain), together)
     with one_thread():
         donors, _ = own_states(program, task, world, DONORS, seed=seed, avoid=set())

@@ -7,7 +7,7 @@ from typing import Any
 
 from pellucid.report.blocks import card, details, facts, figure, paragraph, section, table
 from pellucid.report.charts import Estimate, interval_chart, timeline_chart
-from pellucid.report.explained import at, names
+from pellucid.report.explained import at, measures, names
 from pellucid.report.markup import Markup
 from pellucid.report.numbers import count, finite, number, typeset
 from pellucid.report.parts.explanations import VALUES, short_keys
@@ -120,6 +120,7 @@ def _numbers(episode: Json, every: Sequence[str]) -> Markup:
         ("Evaluations of the program", count(own.get("evaluations"))),
         ("Seed of the estimate", text(own, "seed", "not recorded")),
         ("Value function", VALUES.get(text(own, "value", "interventional"), text(own, "value"))),
+        *measures(own),
         *(("Note", warning) for warning in names(own, "warnings")),
     ]
     return details("Numbers and method", shown, facts(method))
