@@ -147,7 +147,7 @@ def test_states_before_the_window_are_those_of_least_squares_by_statsmodels(damp
 
 
 def test_constants_are_chosen_by_the_steps_that_are_asked_for() -> None:
-    """A level with noise that grows from step to step: what is best of the next step is not best of all."""
+    """One map knows the next step, the other the two after it, whose errors are ten times as large."""
     generator = np.random.default_rng(0)
     x, near, far = generator.standard_normal((400, 3)), np.zeros((3, 4)), np.zeros((3, 4))
     near[0, 0] = far[1:, 0] = 1.0
