@@ -25,6 +25,8 @@ from pellucid.nn.losses import loss_of
 from pellucid.nn.outputs import ALL as OUTPUTS
 from pellucid.nn.outputs import trained_space
 from pellucid.nn.program import NetworkProgram
+from pellucid.optim import build
+from pellucid.optim.lbfgs import lowest
 from pellucid.supervised.learner import Supervised
 
 KINDS = (*TABLE_KINDS, "horizons")  # tasks whose loss without information is known
@@ -124,11 +126,11 @@ def _loss(learner: Supervised, network: nn.Module, rows: slice) -> float:
 def _by_heart(learner: Supervised, network: nn.Module, enough: float) -> float:
     """Loss of a few rows after a copy was trained on nothing else; it ends early well below `enough`."""
     pupil, rows = copy.deepcopy(network), slice(0, ROWS)
-    optimiser = torch.optim.Adam(pupil.parameters(), lr=LR)
+    optimiser = build("adam", dict(pupil.named_parameters()), lr=LR)
     blocks, target = {name: block[rows] for name, block in learner.blocks.items()}, learner.target[rows]
     best = math.inf
     for step in range(STEPS):
-        optimiser.zero_grad()
+        pupil.zero_grad()
         loss = loss_of(learner.task)(trained_space(learner.task, pupil, blocks), target).mean()
         if step % LOOK == 0:  # a density that becomes ever higher may break down in the end
             best = min(best, float(loss.detach()))
@@ -161,18 +163,12 @@ def _constant(learner: Supervised, target: Tensor) -> float:
         z = torch.nanquantile(target.double(), levels, dim=0).T.reshape(1, -1)
         return float(loss_of(learner.task)(z.expand(len(target), -1), target.double()).mean())
     ((head, k),) = OUTPUTS[form].head_widths(learner.task).items()
-    raw = torch.zeros(1, k, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([raw], max_iter=200, line_search_fn="strong_wolfe")
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
+    def mean(raw: Tensor) -> Tensor:
         z = learner.training({head: raw}).expand(len(target), -1)
-        value = loss_of(learner.task)(z, target.double()).mean()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        return loss_of(learner.task)(z, target.double()).mean()
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return float(closure().detach())
+    return float(mean(lowest(mean, torch.zeros(1, k, dtype=torch.float64), steps=200)))
 
 
 def _entropy(share: Tensor) -> float:

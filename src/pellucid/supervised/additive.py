@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pellucid.core.task import TABLE_KINDS
 from pellucid.nn.ensemble import EnsembleNetwork
+from pellucid.optim.lbfgs import lowest
 from pellucid.supervised.learner import Supervised
 
 # Of the penalty: strength / 2 |W|², beside the sum of the rows' losses. With the pieces there are more columns.
@@ -36,20 +37,12 @@ def penalised(
         start: where to begin, shape (p + 1, k).
     """
     n, p = x.shape
-    w = torch.zeros(p + 1, k, dtype=x.dtype) if start is None else start.clone()
-    w.requires_grad_(True)
-    optimiser = torch.optim.LBFGS(
-        [w], max_iter=STEPS, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
-    )
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        value = (loss(torch.addmm(w[p:], x, w[:p])) + 0.5 * strength * w[:p].square().sum()) / n
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+    def mean(w: Tensor) -> Tensor:
+        return (loss(torch.addmm(w[p:], x, w[:p])) + 0.5 * strength * w[:p].square().sum()) / n
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return w.detach()
+    first = torch.zeros(p + 1, k, dtype=x.dtype) if start is None else start
+    return lowest(mean, first, steps=STEPS, gradient=1e-6, history=20)
 
 
 class Additive:
