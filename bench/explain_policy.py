@@ -1,13 +1,16 @@
 """Policies explained: drivers and decoys of planted markets, time of a whole episode, coverage of the intervals.
 
-    python bench/explain_policy.py [--only planted prices time coverage] [--seeds 5]
+    python bench/explain_policy.py [--only planted prices time coverage stocks] [--seeds 5]
 
 **Drivers and decoys.** A policy is learned by an example's own settings in a market whose drivers are known, one
 greedy held-out episode is explained, and mean |value| of the margin is compared player by player with a *noise floor*:
 the largest mean |value| of any player in policies that the same settings learned where there is nothing to find
 (random walks, other seeds; `FLOOR` of them). What lies above the floor is shared out among the players. Control: on
 further random walks nothing may lie above it. `planted`: PlantedTrading with noise as large as the signal and four
-decoys that move like the signal. `prices`: StockTrading on 5031 days of simulated prices, where volume is the decoy.
+decoys that move like the signal. `prices`: StockTrading on 5031 days of simulated prices, where volume is the decoy,
+by `trading.yaml`; `stocks` (when named): by the settings of `stocks.yaml` that are not its other tasks'. Of both also
+what the policy earns a day on the 500 days held out, and the share of the discounted rewards there that its critic
+explains (R², of its own discount).
 
 **Time.** CPU seconds of `explain_episode` and its page, in a process that holds the program: the episode and the
 background are played, and all pictures drawn. Beside it a whole process of the command line.
@@ -29,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +42,16 @@ from cells import ONE_THREAD, ROOT, spread, versions
 os.environ.update(ONE_THREAD)
 RESULTS = ROOT / "bench" / "results" / "explain_policy.json"
 EXAMPLES = ROOT / "src" / "pellucid" / "examples"
-FLOOR = {"planted": 20, "prices": 10}  # policies on random walks that make the floor
+FLOOR = {"planted": 20, "prices": 10, "stocks": 10}  # policies on random walks that make the floor
 NULL = 1000  # their first seed
 EPISODE = 7  # seed of the episode that is explained
 DECOYS = 4
-DRIVERS = {"planted": ("x", "position"), "prices": ("return", "position")}
-IDLE = {"planted": tuple(f"decoy_{i}" for i in range(DECOYS)), "prices": ("volume",)}
-CONTROLS = {"planted": "random_walk", "prices": "random_walk"}
+DRIVERS = {"planted": ("x", "position"), "prices": ("return", "position"), "stocks": ("return", "position")}
+IDLE = {"planted": tuple(f"decoy_{i}" for i in range(DECOYS)), "prices": ("volume",), "stocks": ("volume",)}
+CONTROL = "random_walk"
 REVIEW, DAYS = 500, 250  # days that are held out; days of an episode
-COVERED = {"cartpole": 60, "planted": 60, "prices": 12}  # steps whose values are covered or not
+LAST = 60  # days at the end whose discounted rewards are not all known
+COVERED = {"cartpole": 60, "planted": 60, "stocks": 12}  # steps whose values are covered or not
 PASSES = (2, 4, 8)  # over the background; an episode takes two at least
 Z = 1.959964
 
@@ -73,20 +78,20 @@ def planted(kind: str, seed: int) -> Any:
     return Actor(program, program.tasks["trade"], world_of(program.tasks["trade"]), seed)
 
 
-def prices(kind: str, seed: int) -> Any:
-    """The trading policy of `examples/stocks.yaml`, alone, on simulated prices; the last days are held out."""
+def prices(kind: str, seed: int, example: str = "trading.yaml") -> Any:
+    """The trading policy of an example, alone, on simulated prices; the last days are held out."""
     from pellucid.assemble import problem
     from pellucid.runs.episodes import Actor, world_of
     from pellucid.spec.loader import load_spec, spec_from
 
     kind = "planted" if kind == "ar1" else kind
-    raw = load_spec(EXAMPLES / "stocks.yaml").to_json()
+    raw = load_spec(EXAMPLES / example).to_json()
     raw |= {
         "seed": seed,
         "data": {**raw["data"], "source": f"{kind}:{seed}"},
         "tasks": {"trade": raw["tasks"]["trade"]},
     }
-    spec = spec_from(raw, where="stocks.yaml")
+    spec = spec_from(raw, where=example)
     rows = problem(spec).rows
     cut = len(rows) - REVIEW
     program = trained(spec, np.arange(cut))
@@ -96,7 +101,30 @@ def prices(kind: str, seed: int) -> Any:
     return Actor(program, task, replace(world_of(task), options=options, days=days, known=known), seed)
 
 
-MAKERS: dict[str, Callable[[str, int], Any]] = {"planted": planted, "prices": prices}
+MAKERS: dict[str, Callable[[str, int], Any]] = {
+    "planted": planted,
+    "prices": prices,
+    "stocks": partial(prices, example="stocks.yaml"),
+}
+
+
+def held_out(actor: Any) -> dict[str, float | None]:
+    """What a trading policy earns a day on the days that no training saw, and how well its critic knew."""
+    from pellucid.runs.policies import POSITION, replay_policy
+
+    task, days = actor.task, actor.world.days
+    walked, close = replay_policy(actor.program, task, days), days.extra["close"]
+    fee = task.options["cost_bps"] * 1e-4 * np.abs(POSITION[walked.action] - walked.held)
+    reward = (walked.held[:-1] * (close[1:] / close[:-1] - 1.0)) - fee[:-1]
+    following = reward.copy()
+    for t in range(len(following) - 2, -1, -1):
+        following[t] += task.options["discount"] * following[t + 1]
+    known, value = following[:-LAST], walked.outputs[: len(following) - LAST, -1]
+    spread = float(known.var())
+    explained = (
+        1.0 - float(((value - known) ** 2).mean()) / spread if spread > 0.0 else None
+    )  # of one that never trades
+    return {"earned_bp": 1e4 * float(reward.mean()), "value_r2": explained}
 
 
 def sizes(part: str, kind: str, seed: int) -> dict[str, Any]:
@@ -107,7 +135,8 @@ def sizes(part: str, kind: str, seed: int) -> dict[str, Any]:
     actor = MAKERS[part](kind, seed)
     found = explain_episode(actor, seed=EPISODE, grain="field", method="exact")
     by_output = {name: dict(found.mean_size(name)) for name in ("margin", "value")}
-    return {**by_output, "steps": len(found), "return": found.total, "cpu_s": time.process_time() - began}
+    more = held_out(actor) if actor.world.days is not None else {}
+    return {**by_output, "steps": len(found), "return": found.total, "cpu_s": time.process_time() - began, **more}
 
 
 def coverage(name: str, seed: int) -> dict[str, Any]:
@@ -148,7 +177,7 @@ def timed(name: str, seed: int) -> dict[str, Any]:
         program = trained(load_spec(EXAMPLES / "cartpole.yaml").replace({"seed": seed}))
         actor = Actor(program, program.tasks["balance"], world_of(program.tasks["balance"]), seed)
     else:
-        actor = prices("ar1", seed)
+        actor = MAKERS[name]("ar1", seed)
     cpu, wall = time.process_time(), time.perf_counter()
     found = explain_episode(actor, seed=EPISODE)
     explained = time.process_time() - cpu
@@ -203,7 +232,7 @@ def kept(name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def floors(part: str) -> dict[str, float]:
     """The noise floor by output: the largest mean |value| of any player of any policy on random walks."""
     runs = [
-        kept(f"{part}/floor/{seed}", lambda seed=seed: sizes(part, CONTROLS[part], seed))  # type: ignore[misc]
+        kept(f"{part}/floor/{seed}", lambda seed=seed: sizes(part, CONTROL, seed))  # type: ignore[misc]
         for seed in range(NULL, NULL + FLOOR[part])
     ]
     return {output: max(max(run[output].values()) for run in runs) for output in ("margin", "value")}
@@ -226,17 +255,23 @@ def show_drivers(part: str, seeds: int) -> None:
             told = ", ".join(f"{name} {size:.3g}" for name, size in run[output].items())
             print(f"| {output} | {seed} | {told} | {drivers:.1%} | {idle:.1%} | {1 - drivers - idle:.1%} |")
         for seed in range(seeds):
-            run = kept(f"{part}/control/{seed}", lambda seed=seed: sizes(part, CONTROLS[part], seed))  # type: ignore[misc]
+            run = kept(f"{part}/control/{seed}", lambda seed=seed: sizes(part, CONTROL, seed))  # type: ignore[misc]
             over = [name for name, size in run[output].items() if size > floor[output]]
             largest = max(run[output].items(), key=lambda one: one[1])
             print(f"| {output} | control {seed} | largest: {largest[0]} {largest[1]:.3g} | "
                   f"{'nothing' if not over else ', '.join(over)} | | |")  # fmt: skip
+    for kind in ("ar1", "control"):
+        runs = [load()[f"{part}/{kind}/{seed}"] for seed in range(seeds)]
+        if all("earned_bp" in run for run in runs):
+            earned = ", ".join(f"{run['earned_bp']:.1f}" for run in runs)
+            known = ", ".join("none" if run["value_r2"] is None else f"{run['value_r2']:.2f}" for run in runs)
+            print(f"{kind}, days held out: {earned} bp a day; R² of the value {known}")
 
 
 def show_time(seeds: int) -> None:
     print("\n| an episode explained, its page drawn | steps | players | evaluations | CPU s | wall s | largest error |")
     print("|---|---|---|---|---|---|---|")
-    for name in ("cartpole", "prices"):
+    for name in ("cartpole", "stocks"):
         runs = [kept(f"time/{name}/{seed}", lambda s=seed, n=name: timed(n, s)) for seed in range(seeds)]  # type: ignore[misc]
         one = runs[0]
         cpu, wall = (spread([run[key] for run in runs]) for key in ("cpu_s", "wall_s"))
@@ -266,8 +301,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parts = ("planted", "prices", "time", "coverage")
-    parser.add_argument("--only", nargs="*", choices=parts, default=list(parts))
+    parts = ("planted", "prices", "time", "coverage", "stocks")
+    parser.add_argument("--only", nargs="*", choices=parts, default=list(parts[:-1]))
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     for part in args.only:
