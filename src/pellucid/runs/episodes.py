@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -173,13 +174,20 @@ def explain_episode(
             progress=lambda done, _: reporter.advance(done),
             **asked,
         )
-        if actor.keep is None or options.get("seconds") is not None:
-            return compute()  # what the clock decided is no answer to keep
-        store, version = actor.keep
-        played = {"env": course.env, "seed": course.seed, "end": course.end}
-        played |= {"actions": course.actions.tolist(), "rewards": course.rewards.tolist()}
-        name = question(version, task.name, course.states, content(reference), {**asked, "played": played})
-        return kept_as(store, name, EpisodeExplanation.from_json, compute, _whole)
+        return _kept_or(actor, course, reference, asked, compute)
+
+
+def _kept_or(
+    actor: Actor, course: Course, reference: Rows, asked: dict[str, Any], compute: Callable[[], EpisodeExplanation]
+) -> EpisodeExplanation:
+    """The kept answer about these steps against these states, else the computed one; nothing is kept by the clock."""
+    if actor.keep is None or asked.get("seconds") is not None:
+        return compute()
+    store, version = actor.keep
+    played = {"env": course.env, "seed": course.seed, "end": course.end}
+    played |= {"actions": course.actions.tolist(), "rewards": course.rewards.tolist()}
+    name = question(version, actor.task.name, course.states, content(reference), {**asked, "played": played})
+    return kept_as(store, name, EpisodeExplanation.from_json, compute, _whole)
 
 
 def _whole(found: EpisodeExplanation) -> bool:
