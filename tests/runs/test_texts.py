@@ -237,3 +237,29 @@ def test_a_folder_without_an_encoder_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(DataError, match="cannot be read"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("encoder", ["ngrams", "transformer"])
+def test_a_program_that_learns_to_read_takes_smaller_steps(encoder: str) -> None:
+    """By a quarter, of the default for tables; tables without texts and pretrained encoders take whole ones."""
+    from pellucid.assemble import assemble
+    from pellucid.spec.presets import table_spec
+
+    def rates(table: pd.DataFrame, *more: str) -> set[float]:
+        prob = problem(table_spec("dataframe", "verdict", name="t", overrides=("network.width=16", *more)), table)
+        made = assemble(prob, np.arange(len(table)), seed=0)
+        return {group["lr"] for group in made.trainer.optimiser.param_groups}
+
+    assert rates(frame(), f"network.text.encoder={encoder}") == {1e-3}
+    assert rates(frame(), f"network.text.encoder={encoder}", "network.text.rate=1") == {4e-3}
+    assert rates(frame().drop(columns="review")) == {4e-3}
+
+
+def test_a_pretrained_encoder_takes_whole_steps(minilm: Path) -> None:
+    from pellucid.assemble import assemble
+    from pellucid.spec.presets import table_spec
+
+    folder = ("network.text.encoder=pretrained", f"network.text.folder={minilm}", "network.text.length=16")
+    prob = problem(table_spec("dataframe", "verdict", name="t", overrides=("network.width=16", *folder)), frame())
+    made = assemble(prob, np.arange(80), seed=0)
+    assert {group["lr"] for group in made.trainer.optimiser.param_groups} == {4e-3}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pellucid.assemble.encoders import load_pretrained, texts_of
+from pellucid.assemble.encoders import load_pretrained, text_rate, texts_of
 from pellucid.assemble.halves import Divided, divide
 from pellucid.assemble.networks import make_network
 from pellucid.assemble.problem import Problem
@@ -394,7 +394,8 @@ def _trainer(
     together = train.optimiser in ELEMENTWISE and len(learners) == 1 and rates is None
     flat = Flat(parameters, decay=bool(train.weight_decay)) if together else None
     moved = rates or (parameters if flat is None else flat.halves)
-    optimiser = build_optimiser(train.optimiser, moved, lr=train.lr, weight_decay=train.weight_decay)
+    lr = train.lr * text_rate(spec.network.text, network)
+    optimiser = build_optimiser(train.optimiser, moved, lr=lr, weight_decay=train.weight_decay)
     trainer = Trainer(
         network,
         learners,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.core.errors import SpecError
 from pellucid.core.rows import Rows
@@ -19,8 +19,9 @@ from pellucid.nn.causal import ALL as CAUSAL
 from pellucid.nn.delta import tensors_sha
 from pellucid.nn.network import Network
 from pellucid.nn.pretrained_text import PretrainedText, read_folder
-from pellucid.nn.text import ngrams
+from pellucid.nn.text import NgramEncoder, TransformerEncoder, ngrams
 from pellucid.spec.model import Spec
+from pellucid.spec.text import TextSpec
 
 Describe = Callable[[Spec, Field, Scale], dict[str, Any]]
 
@@ -137,3 +138,9 @@ def _read(spec: Spec) -> tuple[dict[str, Any], Any]:
         _LAST.clear()
         _LAST[key] = found
     return _LAST[key]
+
+
+def text_rate(said: TextSpec, network: nn.Module) -> float:
+    """Factor of the learning rate: `network.text.rate` where a text is read by an encoder that began with nothing."""
+    own = any(isinstance(part, (NgramEncoder, TransformerEncoder)) for part in network.modules())
+    return said.rate if own else 1.0

@@ -27,6 +27,10 @@ class TextSpec(Section):
         default=None, ge=1, le=8, description="tokens of the longest n-grams; null: 5 of characters, else 2"
     )
     buckets: int = Field(default=2**16, ge=16, le=2**24, description="n-grams that are told apart, about")
+    rate: Positive = Field(
+        default=1.0,
+        description="factor of the learning rate of a program that reads a text by an encoder that begins with nothing",
+    )
     layers: Count = Field(default=2, le=48, description="of a transformer that begins with nothing")
     folder: str | None = Field(
         default=None,
